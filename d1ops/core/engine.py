@@ -1,0 +1,327 @@
+"""A SQLite connection that behaves as D1 does: the same refusals, limits and transactions.
+
+`Engine.memory()` is the throw-away engine that the pure core runs SQL on to learn what it does. The SQLite
+adapter and the backup open the same class over a file. Foreign keys are always on; every `run` is one
+transaction; what D1 refuses is refused with the text that workerd gives.
+
+Sources: `d1ops.core.rules`; SQLite documentation (authorizer, limits, "PRAGMA foreign_keys is a no-op within a
+transaction").
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import apsw
+
+from d1ops.core import rules
+from d1ops.core.sql import is_read, quote_identifier, significant
+from d1ops.core.values import Meta, Result, Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from d1ops.core.values import Param, Row, Value
+
+class Rejected(Exception):
+    """The engine rejected a statement; the transaction was rolled back.
+
+    `str()` is workerd's text: `<message>[ at offset N]: SQLITE_X[ (extended: SQLITE_X_Y)]`. `index` is the
+    statement's position in the run; `len(statements)` stands for the commit itself. `offset` counts bytes.
+    """
+
+    def __init__(self, text: str, *, index: int = 0, offset: int | None = None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.index = index
+        self.offset = offset
+
+
+class Engine:
+    """One connection under D1's rules."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+        self._free = False
+        self.on_action: Callable[[int, str | None, str | None, str | None, str | None], None] | None = None
+        """Called with every authorizer action of a script's statement while it is prepared."""
+        connection.set_busy_timeout(5_000)
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
+        connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        for limit, value in _LIMITS:
+            connection.limit(limit, value)
+        connection.authorizer = self._authorize
+
+    @classmethod
+    def memory(cls) -> Engine:
+        """Return an empty engine in memory."""
+        return cls(apsw.Connection(":memory:"))
+
+    def close(self) -> None:
+        """Close the connection; the engine is then unusable."""
+        self.connection.close(True)
+
+    # -- running scripts -------------------------------------------------------------------------------
+
+    def run(
+        self,
+        statements: Sequence[Statement],
+        *,
+        after: Callable[[int], None] | None = None,
+    ) -> tuple[Result, ...]:
+        """Run statements as one transaction under D1's rules: all of them, or Rejected and nothing.
+
+        `after` is called with the index of every statement once it has run, inside the transaction.
+        """
+        reads = all(is_read(statement.sql) for statement in statements)
+        results: list[Result] = []
+        with self.free():
+            self._begin(immediate=not reads)
+        index = 0
+        try:
+            for index, statement in enumerate(statements):
+                results.append(self._run_one(statement))
+                if after is not None:
+                    after(index)
+            index = len(statements)
+            with self.free():
+                self.connection.execute("COMMIT")
+        except apsw.Error as error:
+            self._roll_back()
+            raise _rejected(error, index) from None
+        except Rejected as error:
+            self._roll_back()
+            error.index = index
+            raise
+        except BaseException:
+            self._roll_back()
+            raise
+        finally:
+            self._reset_pragmas(statements)
+        return tuple(results)
+
+    def execute(self, sql: str, params: Sequence[Param] = ()) -> Result:
+        """Run one statement as one transaction under D1's rules."""
+        (result,) = self.run((Statement(sql, tuple(params)),))
+        return result
+
+    def _begin(self, *, immediate: bool) -> None:
+        try:
+            self.connection.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        except apsw.Error as error:
+            raise _rejected(error, 0) from None
+
+    def _run_one(self, statement: Statement) -> Result:
+        first = next(significant(statement.sql), None)
+        if first is None:
+            raise Rejected("No SQL statements detected.")
+        if first.kind == "semicolon":
+            raise Rejected("SQL code did not contain a statement.")
+        if first.upper in rules.TRANSACTION_VERBS:
+            raise Rejected(rules.TRANSACTION_TEXT)
+        before = self.connection.total_changes()
+        started = time.perf_counter()
+        cursor = self.connection.cursor()
+        columns: tuple[str, ...] = ()
+        rows: list[Row] = []
+
+        def describe(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+            nonlocal columns
+            columns = tuple(column[0] for column in cursor.get_description())
+            return True
+
+        cursor.exec_trace = describe
+        try:
+            rows.extend(cursor.execute(statement.sql, statement.params or None))
+        except (apsw.BindingsError, TypeError):
+            raise Rejected("Wrong number of parameter bindings for SQL query.") from None
+        changes = self.connection.total_changes() - before
+        return Result(
+            columns,
+            tuple(rows),
+            Meta(
+                changes=changes,
+                last_row_id=self.connection.last_insert_rowid(),
+                changed_db=changes > 0 or not is_read(statement.sql),
+                duration_seconds=time.perf_counter() - started,
+            ),
+        )
+
+    def _roll_back(self) -> None:
+        if self.connection.in_transaction:
+            with self.free():
+                self.connection.execute("ROLLBACK")
+
+    def _reset_pragmas(self, statements: Sequence[Statement]) -> None:
+        """Pragma settings last for one request on D1."""
+        if any(_SETS_PRAGMA.match(statement.sql) for statement in statements):
+            with self.free():
+                for pragma in ("ignore_check_constraints", "legacy_alter_table", "recursive_triggers"):
+                    self.connection.pragma(pragma, 0)
+                for pragma in ("reverse_unordered_selects", "case_sensitive_like", "defer_foreign_keys"):
+                    self.connection.pragma(pragma, 0)
+
+    # -- asking freely ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def free(self) -> Iterator[None]:
+        """Lift the authorizer for statements of d1ops itself (transactions, pragmas, ATTACH)."""
+        before, self._free = self._free, True
+        try:
+            yield
+        finally:
+            self._free = before
+
+    @contextmanager
+    def unlimited(self) -> Iterator[None]:
+        """Lift authorizer, limits, foreign keys and the defensive mode while d1ops loads or measures."""
+        with self.free():
+            for limit, _ in _LIMITS:
+                self.connection.limit(limit, 0x7FFFFFFF)
+            self.connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+            self.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
+            try:
+                yield
+            finally:
+                self.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
+                self.connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+                for limit, value in _LIMITS:
+                    self.connection.limit(limit, value)
+
+    def ask(self, sql: str, params: Sequence[Param] = ()) -> list[Row]:
+        """Run one statement of d1ops itself, without D1's refusals, and return its rows."""
+        with self.free():
+            return list(self.connection.execute(sql, tuple(params) or None))
+
+    def ask_one(self, sql: str, params: Sequence[Param] = ()) -> Value:
+        """Return the only value of the only row."""
+        ((value,),) = self.ask(sql, params)
+        return value
+
+    def ask_many(self, sql: str, rows: Iterable[Sequence[Param]]) -> None:
+        """Run one statement of d1ops itself for every row of parameters."""
+        with self.free():
+            self.connection.executemany(sql, (tuple(row) for row in rows))
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of a table."""
+        value = self.ask_one(f"SELECT count(*) FROM {quote_identifier(table)}")
+        assert isinstance(value, int)
+        return value
+
+    def serialize(self) -> bytes:
+        """Return the database as the bytes of a SQLite file."""
+        return self.connection.serialize("main")
+
+    # -- the rules -------------------------------------------------------------------------------------
+
+    def _authorize(
+        self, action: int, first: str | None, second: str | None, database: str | None, trigger: str | None
+    ) -> int:
+        if self._free:
+            return apsw.SQLITE_OK
+        if self.on_action is not None:
+            self.on_action(action, first, second, database, trigger)
+        return apsw.SQLITE_OK if _allowed(action, first or "", second, database) else apsw.SQLITE_DENY
+
+
+def _allowed(action: int, first: str, second: str | None, database: str | None) -> bool:
+    """Return whether D1's authorizer lets an action pass."""
+    match action:
+        case apsw.SQLITE_PRAGMA:
+            return database != "temp" and pragma_allowed(first, second)
+        case apsw.SQLITE_FUNCTION:
+            return (second or "").lower() in rules.FUNCTIONS
+        case apsw.SQLITE_CREATE_VTABLE | apsw.SQLITE_DROP_VTABLE:
+            return (second or "").lower() in rules.MODULES
+        case apsw.SQLITE_ALTER_TABLE:
+            return not (second or "").lower().startswith(rules.RESERVED_PREFIX)
+        case _ if action in _DENIED_ACTIONS:
+            return False
+        case _ if action in _ACTIONS_OF_A_TABLE:
+            return not first.lower().startswith(rules.RESERVED_PREFIX)
+        case _:
+            return True
+
+
+def pragma_allowed(name: str, argument: str | None) -> bool:
+    """Return whether D1 accepts a pragma in this form (workerd's allow-list)."""
+    name = name.lower()
+    if name in rules.PRAGMAS_WITHOUT_ARGUMENT:
+        return argument is None
+    if name in rules.PRAGMAS_BOOLEAN:
+        return argument is None or argument.lower() in _BOOLEANS
+    if name in rules.PRAGMAS_OF_A_NAME:
+        return argument is not None and not argument.lower().startswith(rules.RESERVED_PREFIX)
+    if name in rules.PRAGMAS_OPTIONAL_NAME:
+        return argument is None or not argument.lower().startswith(rules.RESERVED_PREFIX)
+    if name in rules.PRAGMAS_OPTIONAL_NUMBER:
+        return argument is None or re.fullmatch(r"-?(0x[0-9a-fA-F]+|\d+)", argument) is not None
+    return False
+
+
+_BOOLEANS = frozenset(("on", "off", "true", "false", "yes", "no", "0", "1"))
+
+_DENIED_ACTIONS = frozenset(
+    (
+        apsw.SQLITE_TRANSACTION,
+        apsw.SQLITE_SAVEPOINT,
+        apsw.SQLITE_ATTACH,
+        apsw.SQLITE_DETACH,
+        apsw.SQLITE_CREATE_TEMP_INDEX,
+        apsw.SQLITE_CREATE_TEMP_TABLE,
+        apsw.SQLITE_CREATE_TEMP_TRIGGER,
+        apsw.SQLITE_CREATE_TEMP_VIEW,
+        apsw.SQLITE_DROP_TEMP_INDEX,
+        apsw.SQLITE_DROP_TEMP_TABLE,
+        apsw.SQLITE_DROP_TEMP_TRIGGER,
+        apsw.SQLITE_DROP_TEMP_VIEW,
+    )
+)
+
+_ACTIONS_OF_A_TABLE = frozenset(
+    (
+        apsw.SQLITE_READ,
+        apsw.SQLITE_INSERT,
+        apsw.SQLITE_UPDATE,
+        apsw.SQLITE_DELETE,
+        apsw.SQLITE_CREATE_TABLE,
+        apsw.SQLITE_CREATE_INDEX,
+        apsw.SQLITE_CREATE_VIEW,
+        apsw.SQLITE_CREATE_TRIGGER,
+        apsw.SQLITE_DROP_TABLE,
+    )
+)
+
+_LIMITS = (
+    (apsw.SQLITE_LIMIT_SQL_LENGTH, rules.MAX_STATEMENT_BYTES),
+    (apsw.SQLITE_LIMIT_LENGTH, rules.MAX_VALUE_BYTES),
+    (apsw.SQLITE_LIMIT_COLUMN, rules.MAX_COLUMNS),
+    (apsw.SQLITE_LIMIT_EXPR_DEPTH, rules.MAX_EXPRESSION_DEPTH),
+    (apsw.SQLITE_LIMIT_COMPOUND_SELECT, rules.MAX_COMPOUND_TERMS),
+    (apsw.SQLITE_LIMIT_VDBE_OP, rules.MAX_VDBE_OPS),
+    (apsw.SQLITE_LIMIT_FUNCTION_ARG, rules.MAX_FUNCTION_ARGUMENTS),
+    (apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, rules.MAX_PATTERN_BYTES),
+    (apsw.SQLITE_LIMIT_VARIABLE_NUMBER, rules.MAX_PARAMETERS),
+    (apsw.SQLITE_LIMIT_TRIGGER_DEPTH, rules.MAX_TRIGGER_DEPTH),
+)
+
+_SETS_PRAGMA = re.compile(r"\s*PRAGMA\b", re.IGNORECASE)
+
+
+def _rejected(error: apsw.Error, index: int) -> Rejected:
+    """Phrase SQLite's error as workerd does."""
+    result = getattr(error, "result", apsw.SQLITE_ERROR)
+    extended = getattr(error, "extendedresult", result)
+    offset = getattr(error, "error_offset", -1)
+    text = str(error)
+    if offset >= 0:
+        text += f" at offset {offset}"
+    text += f": {apsw.mapping_result_codes[result]}"
+    name = apsw.mapping_extended_result_codes.get(extended)
+    if extended != result and isinstance(name, str):
+        text += f" (extended: {name})"
+    return Rejected(text, index=index, offset=offset if offset >= 0 else None)

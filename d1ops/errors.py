@@ -1,0 +1,359 @@
+"""Every error d1ops raises, and the exit code each one ends a command with.
+
+An error states a fact as its message, carries the facts as attributes, and may hold one remedy in `hint`
+(printed as a second line, `try: ...`). The split below `DatabaseError` follows what may be concluded about
+the target: `OutcomeUnknown` is the only one after which a change may have been made.
+
+    D1opsError
+    |- UsageError               ConfigError, UnknownEnv, PrecisionLost
+    |  |- ScriptError           a script that cannot be read as SQL statements D1 would take
+    |  `- CatalogError          DuplicateNumber, UnpairedRollback, UnknownMigration, NoRollbackScript
+    |- AnswerIsNo               findings, drift, pending with --exit-code
+    |- DatabaseError
+    |  |- Unreachable           not sent, or refused before it was executed
+    |  |- Denied, NotFound, RateLimited
+    |  |- UnexpectedResponse    a read answered with something that is not an answer
+    |  |- StatementRejected     the engine said no; the whole batch was rolled back
+    |  `- OutcomeUnknown        sent, no answer: a write may have landed
+    |- GuardRefused             LossRefused, ConsentMissing, LedgerRefused, StructureRefused, BackupRefused,
+    |                           TargetMoved, NotAtomic
+    |- PartialRun               some steps are applied, a later one is not
+    `- HumanNeeded              a state that only a person can judge
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class ExitCode(IntEnum):
+    """What a command says to the shell. The numbers are a contract."""
+
+    DONE = 0
+    """Done, or nothing to do."""
+    NO = 1
+    """The answer is no: findings, drift, or pending migrations with `--exit-code`."""
+    USAGE = 2
+    """Usage, configuration, or a script that cannot be read; nothing changed."""
+    UNREACHABLE = 3
+    """Unreachable, denied or rate-limited; nothing changed."""
+    REJECTED = 4
+    """The database rejected a statement; nothing changed."""
+    REFUSED = 5
+    """Refused by a guard; nothing changed."""
+    HUMAN = 6
+    """A human must look."""
+    INTERRUPTED = 130
+    """Interrupted by the user."""
+
+
+class D1opsError(Exception):
+    """Base of every error of this package."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.HUMAN
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+# -- usage, configuration, scripts -----------------------------------------------------------------------
+
+
+class UsageError(D1opsError):
+    """The command cannot be understood or carried out as asked."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ConfigError(UsageError):
+    """A configuration file, an environment variable or an installation is not usable."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: Path | None = None,
+        key: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.file = file
+        self.key = key
+
+
+class UnknownEnv(ConfigError):
+    """No configuration names this environment."""
+
+    def __init__(self, env: str, known: Sequence[str], *, hint: str | None = None) -> None:
+        listed = ", ".join(known) if known else "none"
+        super().__init__(f"no environment is named {env!r}; known: {listed}", hint=hint)
+        self.env = env
+        self.known = tuple(known)
+
+
+class PrecisionLost(UsageError):
+    """A result holds a number that JSON cannot carry exactly (beyond 2^53-1 in size)."""
+
+    def __init__(self, column: str, row: int) -> None:
+        super().__init__(
+            f"column {column!r} of row {row} holds an integer beyond 2^53, which D1's JSON answer rounds",
+            hint=f"select CAST({column} AS TEXT) instead, which arrives exactly",
+        )
+        self.column = column
+        self.row = row
+
+
+class ScriptError(UsageError):
+    """A script that cannot be read as statements that D1 would take.
+
+    `line` and `column` count from 1, in characters of the file as it is on disk.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str,
+        line: int | None = None,
+        column: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        place = ":".join(str(part) for part in (path, line, column) if part is not None)
+        super().__init__(f"{place}: {message}", hint=hint)
+        self.path = path
+        self.line = line
+        self.column = column
+        self.problem = message
+
+
+class CatalogError(UsageError):
+    """The migration and rollback folders do not make a catalog."""
+
+
+class DuplicateNumber(CatalogError):
+    """Two files carry the same number."""
+
+    def __init__(self, number: int, files: Sequence[str]) -> None:
+        super().__init__(
+            f"number {number} is used by {len(files)} files: {', '.join(files)}",
+            hint="rename one of them; a file that is already applied keeps its name",
+        )
+        self.number = number
+        self.files = tuple(files)
+
+
+class UnpairedRollback(CatalogError):
+    """A rollback script whose number no migration has."""
+
+    def __init__(self, file: str, number: int) -> None:
+        super().__init__(
+            f"rollback script {file} has no migration numbered {number}",
+            hint="rename it to its migration's number, or remove it",
+        )
+        self.file = file
+        self.number = number
+
+
+class UnknownMigration(CatalogError):
+    """A number or name that the catalog does not hold."""
+
+    def __init__(self, wanted: str, newest: str | None) -> None:
+        known = f"the newest is {newest}" if newest else "the catalog is empty"
+        super().__init__(f"no migration is numbered {wanted}; {known}", hint="d1ops status lists them")
+        self.wanted = wanted
+
+
+class NoRollbackScript(CatalogError):
+    """The migration cannot be rolled back: no script, or one marked irreversible."""
+
+    def __init__(self, name: str, *, expected: str, reason: str | None = None) -> None:
+        if reason is None:
+            super().__init__(f"{name} has no rollback script", hint=f"write {expected}")
+        else:
+            super().__init__(
+                f"{name} is marked irreversible: {reason}",
+                hint="d1ops restore rewinds the whole database to a bookmark or a backup",
+            )
+        self.name = name
+        self.reason = reason
+
+
+class AnswerIsNo(D1opsError):
+    """The command worked and its answer is no."""
+
+    exit_code = ExitCode.NO
+
+
+# -- the database ----------------------------------------------------------------------------------------
+
+
+class DatabaseError(D1opsError):
+    """The target did not do what it was asked.
+
+    `code` is Cloudflare's error code and `ray` the `cf-ray` of the answer, where there is one.
+    """
+
+    exit_code = ExitCode.UNREACHABLE
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | None = None,
+        status: int | None = None,
+        ray: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        facts = [f"code {code}"] if code is not None else []
+        facts += [f"HTTP {status}"] if status is not None else []
+        facts += [f"cf-ray {ray}"] if ray else []
+        super().__init__(f"{message} ({', '.join(facts)})" if facts else message, hint=hint)
+        self.text = message
+        self.code = code
+        self.status = status
+        self.ray = ray
+
+
+class Unreachable(DatabaseError):
+    """The request was not sent, or was refused before it was executed; repeating it is safe."""
+
+
+class Denied(DatabaseError):
+    """The token is missing, wrong, or may not do this."""
+
+
+class NotFound(DatabaseError):
+    """No such account or database."""
+
+
+class RateLimited(DatabaseError):
+    """Too many requests. `retry_after_seconds` is the server's wish, where it gave one."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_seconds: float | None = None,
+        code: int | None = None,
+        status: int | None = None,
+        ray: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, status=status, ray=ray, hint=hint)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UnexpectedResponse(DatabaseError):
+    """A read was answered with something that is not an answer."""
+
+
+class StatementRejected(DatabaseError):
+    """The engine rejected a statement; everything of its batch was rolled back.
+
+    `index` is the statement's position in the batch (from 0) and `offset` the byte offset in its text,
+    where the engine names them.
+    """
+
+    exit_code = ExitCode.REJECTED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        index: int | None = None,
+        sql: str | None = None,
+        offset: int | None = None,
+        code: int | None = None,
+        status: int | None = None,
+        ray: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, status=status, ray=ray, hint=hint)
+        self.index = index
+        self.sql = sql
+        self.offset = offset
+
+
+class OutcomeUnknown(DatabaseError):
+    """The request was sent and no usable answer came: a write may have landed."""
+
+    exit_code = ExitCode.HUMAN
+
+
+# -- guards ----------------------------------------------------------------------------------------------
+
+
+class GuardRefused(D1opsError):
+    """A guard said no; nothing was changed."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class LossRefused(GuardRefused):
+    """The change would lose rows or values that nobody named. `losses` are `table` or `table.column`."""
+
+    def __init__(self, message: str, losses: Sequence[str], *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.losses = tuple(losses)
+
+
+class ConsentMissing(GuardRefused):
+    """Nobody agreed to the change."""
+
+
+class LedgerRefused(GuardRefused):
+    """The states of the migrations do not allow the change."""
+
+
+class StructureRefused(GuardRefused):
+    """The schema before or after the change is not the one that was proved."""
+
+
+class BackupRefused(GuardRefused):
+    """No verified backup could be made, or it does not cover the change."""
+
+
+class TargetMoved(GuardRefused):
+    """The target changed between the look and the batch; the batch refused itself."""
+
+
+class NotAtomic(GuardRefused):
+    """The target does not execute a batch all or nothing, or nobody has proved that it does."""
+
+
+# -- states for people -----------------------------------------------------------------------------------
+
+
+class PartialRun(D1opsError):
+    """A run is a prefix: `done` is applied, `failed` is not, `pending` was not tried."""
+
+    exit_code = ExitCode.HUMAN
+
+    def __init__(
+        self,
+        done: Sequence[str],
+        failed: str,
+        pending: Sequence[str],
+        cause: D1opsError,
+    ) -> None:
+        super().__init__(
+            f"{len(done)} applied ({', '.join(done)}), then {failed} failed and was rolled back: {cause}",
+            hint="d1ops status shows where the target stands; fix the script and run migrate again",
+        )
+        self.done = tuple(done)
+        self.failed = failed
+        self.pending = tuple(pending)
+        self.cause = cause
+
+
+class HumanNeeded(D1opsError):
+    """A state that only a person can judge."""
+
+    exit_code = ExitCode.HUMAN
