@@ -1,0 +1,3 @@
+-- Undoes 0010: the record of scheduled runs goes, its index with it.
+
+DROP TABLE cron_logs;
