@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from d1ops.core.values import Param
 
-WireParam: TypeAlias = None | str | float
+WireParam: TypeAlias = str | float | None
 """What a JSON body holds: null, a string, or a number that is a double."""
 
 

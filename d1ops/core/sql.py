@@ -1,19 +1,19 @@
-"""SQL text: tokens, statements and names. SQLite itself says where a statement ends.
+"""SQL text: tokens, statements and names. SQLite itself says where a trigger ends.
 
 The lexer knows only what hides a semicolon (strings, quoted identifiers, comments) and asks SQLite's own
-`sqlite3_complete` at a semicolon outside of these, so triggers need no grammar here. Nothing in this module
+`sqlite3_complete` at the END of a trigger, so triggers need no grammar here. Nothing in this module
 interprets SQL; what a statement does is learned by running it on a throw-away engine.
 
 Source of the token rules: SQLite documentation, "SQL Language" (quoted identifiers in double quotes, grave
-accents and square brackets; block comments may end with the text).
+accents and square brackets; block comments may end with the text), and its tokenizer: white space is six
+ASCII characters and the byte order mark, and every other character outside of ASCII may be part of a name.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
@@ -23,16 +23,21 @@ from d1ops.errors import ScriptError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_IN_NAME = r"[0-9A-Za-z_$\x80-\U0010ffff]"
+_SPACE = r"(?:[ \t\n\f\r\v]|\ufeff)"
+_COMMENT = r"(?:--[^\n]*+|/\*.*?\*/)"
+_GAP = rf"(?:{_SPACE}|{_COMMENT})"
+
 _TOKEN = re.compile(
-    r"""
-      (?P<space>\s+|\ufeff)
-    | (?P<comment>--[^\n]*|/\*(?:.*?\*/|.*\Z))
+    rf"""
+      (?P<space>{_SPACE}+)
+    | (?P<comment>{_COMMENT}|/\*.*\Z)
     | (?P<string>'(?:[^']|'')*')
     | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])
     | (?P<open>['"`\[])
-    | (?P<parameter>\?\d*|[:@$][A-Za-z_0-9]+)
-    | (?P<number>\d\w*(?:\.\w*)?(?:(?<=[eE])[+-]\d+)?|\.\d\w*(?:(?<=[eE])[+-]\d+)?)
-    | (?P<word>[^\W\d][\w$]*)
+    | (?P<parameter>\?[0-9]*|[:@$]{_IN_NAME}+)
+    | (?P<number>0[xX]{_IN_NAME}+|(?:[0-9]{_IN_NAME}*(?:\.{_IN_NAME}*)?|\.[0-9]{_IN_NAME}*)(?:(?<=[eE])[+-][0-9]+)?)
+    | (?P<word>[A-Za-z_\x80-\U0010ffff]{_IN_NAME}*)
     | (?P<semicolon>;)
     | (?P<operator>->>|->|\|\||<=|>=|<>|!=|==|<<|>>|.)
     """,
@@ -42,8 +47,7 @@ _TOKEN = re.compile(
 _UNCLOSED = {"'": "string", '"': "quoted identifier", "`": "quoted identifier", "[": "quoted identifier"}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of SQL text. `kind` is space, comment, string, quoted, open (an opening quote that never
     closes), parameter, number, word, semicolon or operator; `start` counts characters.
     """
@@ -114,27 +118,31 @@ def is_read(sql: str) -> bool:
     """Return whether a statement cannot change the database, by its verb alone.
 
     SELECT, VALUES and EXPLAIN never write. After WITH the verb is the first of SELECT, VALUES, INSERT, UPDATE,
-    DELETE and REPLACE outside of parentheses. PRAGMA reads unless it is `optimize` or sets something.
+    DELETE and REPLACE outside of parentheses. PRAGMA reads unless it is `optimize` or has an `=`. Several
+    statements in one text do not count as a read.
     """
-    depth = 0
     words = significant(sql)
     first = next(words, None)
-    if first is None:
-        return True
-    match first.upper:
-        case "SELECT" | "VALUES" | "EXPLAIN":
-            return True
-        case "PRAGMA":
-            rest = [token.upper for token in words]
-            return "=" not in rest and "OPTIMIZE" not in rest
-        case "WITH":
-            for token in words:
-                depth += {"(": 1, ")": -1}.get(token.text, 0)
-                if depth == 0 and token.kind == "word" and token.upper in _VERBS_AFTER_WITH:
-                    return token.upper in ("SELECT", "VALUES")
-            return False
-        case _:
-            return False
+    verb = first.upper if first else ""
+    if verb not in ("", "SELECT", "VALUES", "EXPLAIN", "PRAGMA", "WITH"):
+        return False
+    rest = list(words)
+    while rest and rest[-1].kind == "semicolon":
+        rest.pop()
+    if any(token.kind == "semicolon" for token in rest):
+        return False
+    if verb == "PRAGMA":
+        return not any(token.upper in ("=", "OPTIMIZE") for token in rest)
+    return verb != "WITH" or _verb_after_with(rest) in ("SELECT", "VALUES")
+
+
+def _verb_after_with(words: list[Token]) -> str | None:
+    depth = 0
+    for token in words:
+        depth += {"(": 1, ")": -1}.get(token.text, 0)
+        if depth == 0 and token.kind == "word" and token.upper in _VERBS_AFTER_WITH:
+            return token.upper
+    return None
 
 
 _VERBS_AFTER_WITH = frozenset(("SELECT", "VALUES", "INSERT", "UPDATE", "DELETE", "REPLACE"))
@@ -174,72 +182,89 @@ def normalise_newlines(text: str) -> str:
     if "\r" not in text:
         return text
     return "".join(
-        token.text if token.kind in ("string", "quoted") else token.text.replace("\r\n", "\n")
-        for token in tokens(text)
+        token.text if token.kind in ("string", "quoted") else token.text.replace("\r\n", "\n") for token in tokens(text)
     )
 
 
 def split(text: str, path: str = "<sql>") -> tuple[ScriptStatement, ...]:
     """Split a script into its statements, linear in its length.
 
-    Comments before a statement stay with it; a script of comments alone has no statement. Line ends inside
-    strings stay as they are. Raises ScriptError, with the place, for an unclosed string or identifier, a
-    trigger without END, and text after the last semicolon: a cut file must never run as far as it goes.
+    A statement begins at its first word; a script of comments alone has no statement. Line ends inside
+    strings stay as they are. Raises ScriptError, with the place, for an unclosed string, identifier or comment,
+    a trigger without END, and text after the last semicolon: a cut file must never run as far as it goes.
     """
-    starts = [0]
-    starts += [match.end() for match in re.finditer("\n", text)]
+    found: list[ScriptStatement] = []
+    end, line, line_start = 0, 1, 0
+    while True:
+        begin = _end_of(_LEAD, text, end)
+        newlines = text.count("\n", end, begin)
+        if newlines:
+            line, line_start = line + newlines, text.rindex("\n", end, begin) + 1
+        if begin == len(text):
+            return tuple(found)
+        column = begin - line_start + 1
+        end = _statement_end(text, begin)
+        if end < 0:
+            raise _unfinished(text[begin:], path, line, column)
+        found.append(ScriptStatement(normalise_newlines(text[begin : end - 1]), path, line, column))
+        newlines = text.count("\n", begin, end)
+        if newlines:
+            line, line_start = line + newlines, text.rindex("\n", begin, end) + 1
 
-    def place(offset: int) -> tuple[int, int]:
-        line = bisect_right(starts, offset)
-        return line, offset - starts[line - 1] + 1
+
+_LEAD = re.compile(rf"(?:{_GAP}|;)*+", re.DOTALL)
+"""What may stand before a statement."""
+
+_UP_TO_SEMICOLON = re.compile(
+    rf"""(?:[^;'"`\[/-]++|'[^']*+'|"[^"]*+"|`[^`]*+`|\[[^\]]*+\]|{_COMMENT}|-|/(?!\*))*+;""", re.DOTALL
+)
+"""Text that ends with a semicolon which nothing hides. A doubled quote reads as two strings side by side."""
+
+_TRIGGER = re.compile(
+    rf"(?:EXPLAIN{_GAP}+(?:QUERY{_GAP}+PLAN{_GAP}+)?)?CREATE{_GAP}+(?:TEMP(?:ORARY)?{_GAP}+)?TRIGGER(?!{_IN_NAME})",
+    re.DOTALL | re.IGNORECASE | re.ASCII,
+)
+
+_END = re.compile(rf"{_GAP}*+END{_GAP}*+;", re.DOTALL | re.IGNORECASE | re.ASCII)
+
+
+def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
+    """Return where a match that begins at `start` ends, or -1."""
+    match = pattern.match(text, start)
+    return match.end() if match else -1
+
+
+def _statement_end(text: str, begin: int) -> int:
+    """Return the offset after the semicolon that ends the statement at `begin`, or -1 when none does."""
+    end = _end_of(_UP_TO_SEMICOLON, text, begin)
+    if _TRIGGER.match(text, begin):
+        # A trigger ends where END stands alone between two semicolons; the END of a CASE never does.
+        while end >= 0 and not (_END.match(text, end) and apsw.complete(text[begin : _end_of(_END, text, end)])):
+            end = _end_of(_UP_TO_SEMICOLON, text, end)
+        end = _end_of(_END, text, end) if end >= 0 else end
+    return end
+
+
+def _unfinished(rest: str, path: str, line: int, column: int) -> ScriptError:
+    """Say what is wrong with the text of a statement that has no end. `line` and `column` are its start."""
+    start = ScriptStatement(rest, path, line, column)
 
     def problem(message: str, offset: int, hint: str) -> ScriptError:
-        line, column = place(offset)
+        line, column = start.place(len(rest[:offset].encode()))
         return ScriptError(message, path=path, line=line, column=column, hint=hint)
 
-    found: list[ScriptStatement] = []
-    begin: int | None = None
-    head: list[str] = []
-    previous = ""
-    for token in tokens(text):
-        if token.kind in ("space", "comment"):
-            if token.kind == "comment" and token.text.startswith("/*") and not token.text.endswith("*/"):
-                raise problem("a comment opens here and never closes", token.start, "close it with */")
-            continue
+    for token in tokens(rest):
+        if token.kind == "comment" and token.text.startswith("/*") and not _COMMENT_CLOSED.fullmatch(token.text):
+            return problem("a comment opens here and never closes", token.start, "close it with */")
         if token.kind == "open":
             what = _UNCLOSED[token.text]
-            raise problem(f"a {what} opens here and never closes", token.start, f"close the {what}")
-        if begin is None:
-            if token.kind == "semicolon":
-                continue
-            begin, head = token.start, []
-        if token.kind == "semicolon":
-            ends = not _is_trigger(head) or (previous == "END" and apsw.complete(text[begin : token.start + 1]))
-            if ends:
-                line, column = place(begin)
-                found.append(ScriptStatement(normalise_newlines(text[begin : token.start]), path, line, column))
-                begin = None
-        elif len(head) < _TRIGGER_HEAD:
-            head.append(token.upper)
-        previous = token.upper
-    if begin is not None:
-        if _is_trigger(head):
-            raise problem("a trigger begins here and has no final END;", begin, "finish it with END;")
-        raise problem("the last statement has no final semicolon", begin, "finish the statement with ;")
-    return tuple(found)
+            return problem(f"a {what} opens here and never closes", token.start, f"close the {what}")
+    if _TRIGGER.match(rest):
+        return problem("a trigger begins here and has no final END;", 0, "finish it with END;")
+    return problem("the last statement has no final semicolon", 0, "finish the statement with ;")
 
 
-_TRIGGER_HEAD = 6
-
-
-def _is_trigger(head: list[str]) -> bool:
-    """Whether a statement's first words are those of CREATE [TEMP] TRIGGER, EXPLAIN before it included."""
-    words = list(head)
-    if words[:1] == ["EXPLAIN"]:
-        words = words[3:] if words[1:3] == ["QUERY", "PLAN"] else words[1:]
-    if words[:1] != ["CREATE"]:
-        return False
-    return "TRIGGER" in words[1:2] or (words[1:2] in (["TEMP"], ["TEMPORARY"]) and words[2:3] == ["TRIGGER"])
+_COMMENT_CLOSED = re.compile(_COMMENT, re.DOTALL)
 
 
 def read_script(data: bytes, path: str) -> tuple[ScriptStatement, ...]:
@@ -275,7 +300,7 @@ def _refuse_what_d1_refuses(statement: ScriptStatement) -> None:
         message = f"D1 refuses {first}: every script already runs as one transaction"
     elif first in ("ATTACH", "DETACH", "VACUUM"):
         message = f"D1 refuses {first}"
-    elif first == "CREATE" and words[1] in ("TEMP", "TEMPORARY"):
+    elif first == "CREATE" and words[1:2] in (["TEMP"], ["TEMPORARY"]):
         message = "D1 refuses TEMP objects"
         hint = "create an ordinary object and drop it at the end of the script"
     if message is not None:

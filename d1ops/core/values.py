@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NewType, TypeAlias
 
-Value: TypeAlias = None | int | float | str | bytes
+Value: TypeAlias = int | float | str | bytes | None
 """A cell of an answer. A BLOB is `bytes`; NULL is `None`."""
 
-Param: TypeAlias = None | bool | int | float | str | bytes
+Param: TypeAlias = bool | int | float | str | bytes | None
 """A parameter of a statement. An `int` binds as INTEGER whatever its size, a `bool` as 0 or 1."""
 
 Row: TypeAlias = tuple[Value, ...]

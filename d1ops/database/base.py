@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from typing import BinaryIO
 
     from d1ops.core.values import Bookmark, Param, Restored, Result, Statement
@@ -81,14 +82,20 @@ class Database(Protocol):
     def query(self, sql: str, params: Sequence[Param] = ()) -> Result:
         """Run one statement."""
 
-    def batch(self, statements: Sequence[Statement], *, reads_only: bool = False) -> tuple[Result, ...]:
+    def batch(
+        self, statements: Sequence[Statement], *, reads_only: bool = False, lossy: bool = False
+    ) -> tuple[Result, ...]:
         """Run statements in one transaction, all or nothing.
 
         `reads_only` is the caller's promise that no statement writes; a transient failure is then retried.
+        `lossy` lets numbers beyond 2^53-1 through as they arrive instead of raising `PrecisionLost`.
         """
 
     def bookmark(self) -> Bookmark:
         """Name the present state so that `restore` can come back to it."""
+
+    def bookmark_at(self, when: datetime) -> Bookmark:
+        """Return the newest bookmark at or before a moment (with an offset). Raises NotFound where none is kept."""
 
     def restore(self, to: Bookmark) -> Restored:
         """Rewind the whole database, ledger and history included. `Restored.undo` comes back."""

@@ -1,0 +1,121 @@
+"""Migrations run on a throw-away engine, to learn what they make and touch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import apsw
+
+from d1ops.core import rules
+from d1ops.core.engine import Engine, Rejected
+from d1ops.core.mirror import schema_of
+from d1ops.core.sql import significant
+from d1ops.core.values import Statement
+from d1ops.errors import StatementRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from d1ops.core.catalog import Migration
+    from d1ops.core.schema import Schema
+    from d1ops.core.sql import ScriptStatement
+
+
+def rejected_in_script(error: Rejected, statements: Sequence[ScriptStatement]) -> StatementRejected:
+    """Turn an engine's refusal into an error that names file, line and column."""
+    if not 0 <= error.index < len(statements):
+        path = statements[-1].path if statements else "the script"
+        return StatementRejected(
+            f"{path}: the script fails at its end, when the transaction commits: {error.text}", index=error.index
+        )
+    statement = statements[error.index]
+    line, column = statement.place(error.offset or 0)
+    return StatementRejected(
+        f"{statement.path}:{line}:{column}: {error.text}",
+        index=error.index,
+        sql=statement.sql,
+        offset=error.offset,
+    )
+
+
+def run_script(engine: Engine, statements: Sequence[ScriptStatement]) -> None:
+    """Run a script as one transaction. Raises StatementRejected with file, line and column."""
+    try:
+        engine.run([Statement(statement.sql) for statement in statements])
+    except Rejected as error:
+        raise rejected_in_script(error, statements) from None
+
+
+def replay(migrations: Iterable[Migration]) -> Engine:
+    """Return an engine in memory on which the migrations have run, in the given order.
+
+    Raises StatementRejected, naming the file and place, when one of them does not run.
+    """
+    engine = Engine.memory()
+    for migration in migrations:
+        run_script(engine, migration.script.statements)
+    return engine
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a script does to a schema that is there: the tables whose rows it writes or drops, and the schema after.
+
+    `tables` holds only tables that were there before the script; `drops_columns` tables that lose a column.
+    """
+
+    tables: frozenset[str]
+    after: Schema
+
+    @property
+    def touches_rows(self) -> bool:
+        """Whether rows that are there may change or go."""
+        return bool(self.tables)
+
+
+def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
+    """Run a script on `engine` and tell which tables that were there before it writes to.
+
+    The engine's authorizer reports every INSERT, UPDATE, DELETE and DROP TABLE, triggers included. ALTER TABLE looks
+    alike for every form; only ADD COLUMN, told by its words, leaves the rows as they are. Raises StatementRejected.
+    """
+    there = {name.lower() for name in schema_of(engine).tables()}
+    touched: set[str] = set()
+
+    def note(action: int, first: str | None, second: str | None, database: str | None, trigger: str | None) -> None:
+        del database, trigger
+        name = second if action == apsw.SQLITE_ALTER_TABLE else first
+        if action in _WRITES and name is not None and name.lower() in there and not rules.is_reserved(name):
+            touched.add(name)
+
+    def watch(statement: ScriptStatement) -> bool:
+        words = [token.upper for token in significant(statement.sql)]
+        return not (words[:2] == ["ALTER", "TABLE"] and "ADD" in words[3:6])
+
+    watched = [watch(statement) for statement in statements]
+    engine.on_action = note if watched and watched[0] else None
+
+    def next_statement(index: int) -> None:
+        following = index + 1
+        engine.on_action = note if following < len(watched) and watched[following] else None
+
+    try:
+        engine.run([Statement(statement.sql) for statement in statements], after=next_statement)
+    except Rejected as error:
+        raise rejected_in_script(error, statements) from None
+    finally:
+        engine.on_action = None
+    return Effects(frozenset(touched), schema_of(engine))
+
+
+_WRITES = frozenset(
+    (
+        apsw.SQLITE_INSERT,
+        apsw.SQLITE_UPDATE,
+        apsw.SQLITE_DELETE,
+        apsw.SQLITE_DROP_TABLE,
+        apsw.SQLITE_DROP_VTABLE,
+        apsw.SQLITE_ALTER_TABLE,
+    )
+)

@@ -1,0 +1,333 @@
+"""One change, from rehearsal to history: what `migrate` and `rollback` share.
+
+`apply` sends a prepared change, one guarded batch a step. In the batch, before the script: the schema and the ledger
+are still the ones that were seen, and every table about to lose something has as many rows as the backup; after it:
+the ledger row and the history row with a nonce. A lost answer is never sent again; the nonce tells whether it landed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import d1ops
+from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind, ledger_ddl
+from d1ops.core.schema import SCHEMA_TEXT_SQL, diff
+from d1ops.core.sql import quote_identifier, quote_text
+from d1ops.core.values import Statement
+from d1ops.errors import (
+    D1opsError,
+    HumanNeeded,
+    LossRefused,
+    OutcomeUnknown,
+    PartialRun,
+    StatementRejected,
+    StructureRefused,
+    TargetMoved,
+)
+from d1ops.ops import journal, probe
+from d1ops.ops.look import look
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from d1ops.core.plan import Plan, Step
+    from d1ops.core.rehearsal import TableLoss
+    from d1ops.core.schema import Schema
+    from d1ops.core.values import Result
+    from d1ops.ops.backup import VerifiedBackup
+    from d1ops.ops.look import Look
+    from d1ops.ops.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Somebody agreed. `accepted` names the collateral losses they agreed to: `table` or `table.column`."""
+
+    by: str
+    accepted: frozenset[str] = frozenset()
+
+    def covers(self, loss: str) -> bool:
+        """Whether a loss (`table` or `table.column`) was named; a table's name covers its columns."""
+        names = {name.lower() for name in self.accepted}
+        return loss.lower() in names or loss.lower().partition(".")[0] in names
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A change that was rehearsed. Nothing was sent yet.
+
+    `expected` are losses of what the rolled-back migrations themselves made; `collateral` is everything else: refused
+    until each is named. `dangling` are the foreign key violations that the change would leave, as (child, parent,
+    number). `drift` are objects that the target has in another form than the migrations made, `wrong` objects that are
+    not as they should be after the script: either refuses. `schemas` is the user's schema after every step. `warnings` are facts that a person should read;
+    `data_proved` is False where a migration that is rolled back changed rows that the script cannot bring back.
+    """
+
+    plan: Plan
+    look: Look
+    backup: VerifiedBackup | None
+    schemas: tuple[Schema, ...]
+    losses: tuple[TableLoss, ...] = ()
+    expected: tuple[str, ...] = ()
+    collateral: tuple[str, ...] = ()
+    dangling: tuple[tuple[str, str, int], ...] = ()
+    drift: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    data_proved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done. `bookmark` is the point before the first step; rows are None where the engine counts none."""
+
+    events: tuple[Event, ...]
+    bookmark: str
+    backup_id: str | None
+    rows_read: int | None
+    rows_written: int | None
+    look: Look
+    warnings: tuple[str, ...] = ()
+
+
+def refuse(prepared: Prepared, consent: Consent) -> None:
+    """Raise LossRefused for a collateral loss that nobody named, StructureRefused for a schema that is not proved and
+    for foreign keys left without a parent. Nothing overrides the latter two."""
+    open_losses = [loss for loss in prepared.collateral if not consent.covers(loss)]
+    if open_losses:
+        raise LossRefused(
+            f"the change would lose what nobody named: {', '.join(open_losses)}",
+            open_losses,
+            hint="write a script that keeps them (docs/MIGRATION_ROLLBACK.md shows how); to lose them knowingly, add"
+            f" --accept-loss {','.join(open_losses)}",
+        )
+    if prepared.drift:
+        raise StructureRefused(
+            f"the target has another form than the migrations made of: {', '.join(prepared.drift)}",
+            hint="somebody changed it by hand; bring the change into a migration, or rewind with d1ops restore",
+        )
+    if prepared.wrong:
+        raise StructureRefused(
+            f"{prepared.plan.steps[-1].script.path} does not undo its migration: {'; '.join(prepared.wrong)}",
+            hint="mend the script; it is proved anew on every run",
+        )
+    if prepared.dangling:
+        listed = ", ".join(f"{count} in {child} towards {parent}" for child, parent, count in prepared.dangling)
+        raise StructureRefused(
+            f"the change would leave foreign keys without a parent row: {listed}",
+            hint="delete or mend these rows in the script before it drops their parents",
+        )
+
+
+def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: str) -> Applied:
+    """Send a prepared change. Raises LossRefused, StructureRefused, NotAtomic and TargetMoved with nothing changed;
+    StatementRejected likewise; PartialRun when an earlier step is applied; OutcomeUnknown when nobody can tell."""
+    refuse(prepared, consent)
+    probe.require_atomic(workspace)
+    done: list[Event] = []
+    results: list[Result] = []
+    names = [row.name for row in prepared.look.ledger]
+    for index, step in enumerate(prepared.plan.steps):
+        event = _event(workspace, prepared, index, bookmark)
+        try:
+            results += _send(workspace, prepared, index, event, names)
+        except D1opsError as error:
+            if not done or isinstance(error, OutcomeUnknown):
+                raise
+            rest = [later.label for later in prepared.plan.steps[index + 1 :]]
+            raise PartialRun([str(e.migration) for e in done], step.label, rest, error) from None
+        done.append(event)
+        journal.append(workspace, event)
+        if step.kind == EventKind.MIGRATE:
+            names.append(step.migration.file)
+        else:
+            names.remove(step.migration.file)
+        workspace.tell(f"{step.label}: done, {len(step.script.statements)} statements")
+    after, warnings = _verify_after(workspace, prepared)
+    return Applied(
+        events=tuple(done),
+        bookmark=bookmark,
+        backup_id=prepared.backup.id if prepared.backup else None,
+        rows_read=_sum([result.meta.rows_read for result in results]),
+        rows_written=_sum([result.meta.rows_written for result in results]),
+        look=after,
+        warnings=tuple(warnings),
+    )
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _event(workspace: Workspace, prepared: Prepared, index: int, bookmark: str) -> Event:
+    step = prepared.plan.steps[index]
+    before = prepared.look.schema if index == 0 else prepared.schemas[index - 1]
+    return Event(
+        at=workspace.timestamp(),
+        kind=step.kind,
+        migration=step.migration.file,
+        checksum=step.script.checksum,
+        schema_before=before.fingerprint(),
+        schema_after=prepared.schemas[index].fingerprint(),
+        bookmark=bookmark,
+        backup=prepared.backup.id if prepared.backup else None,
+        actor=workspace.actor,
+        tool=f"d1ops {d1ops.__version__}",
+        nonce=workspace.nonce(),
+        ledger_id=step.ledger_id,
+    )
+
+
+# -- the guarded batch ---------------------------------------------------------------------------------
+
+
+def _send(
+    workspace: Workspace, prepared: Prepared, index: int, event: Event, names: Sequence[str]
+) -> tuple[Result, ...]:
+    step = prepared.plan.steps[index]
+    guards = _guards(workspace, prepared, index, names)
+    script = [Statement(statement.sql) for statement in step.script.statements]
+    batch = [*guards, *script, _ledger_change(workspace.ledger, step), insert_event(event, workspace.ledger)]
+    try:
+        return workspace.database.batch(batch)
+    except StatementRejected as error:
+        raise _explain(error, step, len(guards), workspace.ledger) from None
+    except OutcomeUnknown as error:
+        if look(workspace).find_nonce(event.nonce) is None:
+            raise OutcomeUnknown(
+                f"{step.label}: the answer was lost ({error.text}), and the target does not show the change now",
+                hint="wait 30 seconds, then: d1ops status; run the command again if it is not applied",
+            ) from None
+        workspace.tell(f"{step.label}: the answer was lost; the history shows that it was committed")
+        return ()
+
+
+def _guards(workspace: Workspace, prepared: Prepared, index: int, names: Sequence[str]) -> list[Statement]:
+    """What must hold before the script runs, as statements that fail when it does not."""
+    found: list[Statement] = []
+    if index == 0:
+        if not prepared.look.has_ledger:
+            found.append(Statement(ledger_ddl(workspace.ledger)))
+        if not prepared.look.has_history:
+            found.append(Statement(HISTORY_DDL))
+        found.append(
+            Statement(
+                _unless(f"{SCHEMA_TEXT_SQL} = ?1", "schema-changed"),
+                (prepared.look.schema.text(), workspace.ledger.lower()),
+            )
+        )
+        found += [
+            Statement(
+                _unless(f"(SELECT count(*) FROM {quote_identifier(loss.table)}) = ?1", f"rows-changed:{loss.table}"),
+                (loss.rows_before,),
+            )
+            for loss in prepared.losses
+            if loss.losses
+        ]
+    ledger = quote_identifier(workspace.ledger)
+    applied = f"(SELECT json_group_array(name) FROM (SELECT name FROM {ledger} ORDER BY id))"
+    expected = json.dumps(list(names), ensure_ascii=False, separators=(",", ":"))
+    found.append(Statement(_unless(f"{applied} = ?1", "ledger-changed"), (expected,)))
+    return found
+
+
+def _unless(condition: str, message: str) -> str:
+    """A SELECT that fails with `message` unless the condition holds: the only way to raise outside of a trigger that
+    carries a text back (seen on workerd)."""
+    return f"SELECT CASE WHEN {condition} THEN 1 ELSE json_extract('{{}}', {quote_text('d1ops:' + message)}) END"
+
+
+def _ledger_change(ledger: str, step: Step) -> Statement:
+    table = quote_identifier(ledger)
+    if step.kind == EventKind.MIGRATE:
+        return Statement(f"INSERT INTO {table} (name) VALUES (?1)", (step.migration.file,))
+    return Statement(f"DELETE FROM {table} WHERE name = ?1", (step.migration.file,))
+
+
+def insert_event(event: Event, ledger: str) -> Statement:
+    """Return the statement that appends an event; a migrate event takes the id of the ledger row beside it."""
+    ledger_id = f"(SELECT id FROM {quote_identifier(ledger)} WHERE name = ?3)"
+    return Statement(
+        f"INSERT INTO {HISTORY} (at, kind, migration, ledger_id, checksum, schema_before, schema_after, bookmark,"
+        f" backup, actor, tool, nonce, rewound_by) VALUES (?1, ?2, ?3, ifnull(?4, {ledger_id}), ?5, ?6, ?7, ?8, ?9,"
+        " ?10, ?11, ?12, ?13)",
+        (
+            event.at,
+            event.kind,
+            event.migration,
+            event.ledger_id,
+            event.checksum,
+            event.schema_before,
+            event.schema_after,
+            event.bookmark,
+            event.backup,
+            event.actor,
+            event.tool,
+            event.nonce,
+            event.rewound_by,
+        ),
+    )
+
+
+def _explain(error: StatementRejected, step: Step, guards: int, ledger: str) -> D1opsError:
+    """Say which guard refused, or which place of the script."""
+    again = "run the command again; it looks and rehearses anew"
+    if "d1ops:schema-changed" in error.text:
+        return TargetMoved("the schema of the target changed since it was looked at; nothing was done", hint=again)
+    if "d1ops:ledger-changed" in error.text or f"UNIQUE constraint failed: {ledger}.name" in error.text:
+        return TargetMoved("another runner changed the ledger since it was looked at; nothing was done", hint=again)
+    if "d1ops:rows-changed:" in error.text:
+        table = error.text.partition("d1ops:rows-changed:")[2].partition("'")[0]
+        return TargetMoved(
+            f"{table} got or lost rows since the backup, and is about to lose data; nothing was done", hint=again
+        )
+    statements = step.script.statements
+    place = (error.index or 0) - guards
+    if error.index is None or not 0 <= place < len(statements):
+        return StatementRejected(
+            f"{step.script.path}: {error.text}; the batch was rolled back",
+            code=error.code,
+            status=error.status,
+            ray=error.ray,
+        )
+    line, column = statements[place].place(error.offset or 0)
+    return StatementRejected(
+        f"{step.script.path}:{line}:{column}: {error.text}; the batch was rolled back",
+        index=place,
+        sql=statements[place].sql,
+        code=error.code,
+        status=error.status,
+        ray=error.ray,
+    )
+
+
+# -- verifying -----------------------------------------------------------------------------------------
+
+
+def _verify_after(workspace: Workspace, prepared: Prepared) -> tuple[Look, list[str]]:
+    """Look again: the schema must be the rehearsed one; fewer rows than rehearsed are worth a warning."""
+    gone = {loss.table for loss in prepared.losses if not loss.exists_after}
+    after_rows = {loss.table: loss.rows_after for loss in prepared.losses}
+    facts = prepared.backup.manifest.tables if prepared.backup else ()
+    known = {name.lower() for name in prepared.schemas[-1].tables()}
+    expected = {
+        f.table: after_rows.get(f.table, f.rows) for f in facts if f.table.lower() in known and f.table not in gone
+    }
+    counts = [Statement(f"SELECT count(*) FROM {quote_identifier(table)}") for table in expected]
+    seen = look(workspace, counts)
+    differences = [d for d in diff(prepared.schemas[-1], seen.schema) if d.change != "reordered"]
+    if differences:
+        listed = ", ".join(f"{d.label} is {d.change}" for d in differences)
+        raise HumanNeeded(
+            f"the change is committed, and the schema is not the rehearsed one: {listed}",
+            hint="d1ops status; if it looks wrong, d1ops restore rewinds to the bookmark in d1ops history",
+        )
+    warnings = [
+        f"{table} has {result.scalar()!r} rows, {rows} were rehearsed: somebody else deletes rows at the same time"
+        for (table, rows), result in zip(expected.items(), seen.extra, strict=True)
+        if int(str(result.scalar())) < rows
+    ]
+    return seen, warnings

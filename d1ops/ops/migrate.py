@@ -1,0 +1,112 @@
+"""Run pending migrations. What could touch rows that are there is backed up and rehearsed on them first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from d1ops.core.ledger import EventKind, State
+from d1ops.core.mirror import build_mirror, schema_of
+from d1ops.core.plan import Plan, Step
+from d1ops.core.replay import effects
+from d1ops.errors import LedgerRefused, UsageError
+from d1ops.ops import backup as backups
+from d1ops.ops.change import Prepared, apply
+from d1ops.ops.look import look
+from d1ops.ops.rehearse import clone_of, rehearse_on
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from d1ops.core.ledger import MigrationStatus
+    from d1ops.core.schema import Schema
+    from d1ops.ops.change import Applied, Consent
+    from d1ops.ops.look import Look
+    from d1ops.ops.workspace import Workspace
+
+
+def plan(workspace: Workspace, seen: Look, *, to: str | None = None, only: str | None = None) -> Plan:
+    """Decide what `migrate` would run, from a look alone. Every script is read before anything is sent.
+
+    `to` is the last migration to run, `only` the single one. Raises LedgerRefused for a state that needs a person
+    (changed, missing, out of order; on a protected env also rolled back, unless named), UsageError for a stop that
+    cannot be honoured, ScriptError for a file that cannot be read.
+    """
+    statuses = seen.statuses(workspace)
+    _refuse(statuses, State.CHANGED, "was changed after it was applied")
+    _refuse(statuses, State.MISSING, "is applied and its file is missing")
+    waiting = [s for s in statuses if not s.state.is_applied]
+    if only is not None:
+        wanted = workspace.catalog.find(only)
+        waiting = [s for s in waiting if s.file == wanted.file]
+        if not waiting:
+            raise UsageError(f"{wanted.file} is applied already", hint="d1ops status lists what is pending")
+    elif to is not None:
+        last = workspace.catalog.find(to)
+        if last.file in {row.name for row in seen.ledger}:
+            raise UsageError(
+                f"{last.file} is applied already, so the run cannot stop there",
+                hint="d1ops status lists what is pending",
+            )
+        waiting = [s for s in waiting if s.migration and s.migration.number <= last.number]
+    if only is None:
+        _refuse(waiting, State.OUT_OF_ORDER, "sorts before the newest applied migration")
+        if workspace.protected:
+            _refuse(waiting, State.ROLLED_BACK, "was rolled back, and a protected env takes it again only when named")
+    steps = [Step(EventKind.MIGRATE, s.migration, s.migration.script) for s in waiting if s.migration]
+    for step in steps:
+        _ = step.script.statements
+    return Plan(tuple(steps))
+
+
+def _refuse(statuses: Sequence[MigrationStatus], state: State, fact: str) -> None:
+    found = [s.file for s in statuses if s.state is state]
+    if not found:
+        return
+    hints = {
+        State.CHANGED: "put the applied text back and write the change as a new migration",
+        State.MISSING: "bring the file back from version control",
+        State.OUT_OF_ORDER: f"renumber it behind the newest, or run it alone: d1ops migrate --only {found[0]}",
+        State.ROLLED_BACK: f"d1ops migrate --only {found[0]}, or remove the file",
+    }
+    raise LedgerRefused(f"{', '.join(found)} {fact}", hint=hints[state])
+
+
+def prepare(workspace: Workspace, *, to: str | None = None, only: str | None = None) -> Prepared:
+    """Look, plan, and rehearse: on the schema alone when no step can touch rows, else on the clone of a backup.
+
+    Raises what `plan` raises, StatementRejected with the place when a script fails in rehearsal, BackupRefused.
+    """
+    seen = look(workspace)
+    found = plan(workspace, seen, to=to, only=only)
+    mirror = build_mirror(seen.everything.objects)
+    schemas: list[Schema] = []
+    touches = False
+    made: set[str] = set()
+    for step in found.steps:
+        there = {name.lower() for name in schema_of(mirror).tables()}
+        effect = effects(mirror, step.script.statements)
+        touches = touches or any(table.lower() not in made for table in effect.tables)
+        made |= {name.lower() for name in effect.after.tables()} - there
+        schemas.append(effect.after.users(workspace.ledger))
+    if not touches:
+        return Prepared(plan=found, look=seen, backup=None, schemas=tuple(schemas))
+    workspace.tell("a pending migration can touch rows that are there: backing up and rehearsing on them first")
+    backup, snapshot = backups.create(workspace, seen)
+    with clone_of(backup) as clone:
+        rehearsed = rehearse_on(clone, found, workspace.ledger)
+    losses = tuple(loss for loss in rehearsed.losses if loss.losses or not loss.exists_after)
+    return Prepared(
+        plan=found,
+        look=snapshot,
+        backup=backup,
+        schemas=rehearsed.schemas,
+        losses=losses,
+        collateral=tuple(name for loss in losses for name in loss.losses),
+        dangling=rehearsed.dangling,
+    )
+
+
+def migrate(workspace: Workspace, prepared: Prepared, consent: Consent) -> Applied:
+    """Run a prepared plan, one guarded batch a migration. Raises what `change.apply` raises."""
+    bookmark = prepared.backup.manifest.bookmark if prepared.backup else workspace.database.bookmark()
+    return apply(workspace, prepared, consent, bookmark)

@@ -1,0 +1,101 @@
+"""Whether a target executes a batch all or nothing: asked of the target itself, once, and remembered with its id.
+
+D1 documents it, one public report speaks against it. The probe fails the way a guard fails (objects and rows of our
+own, at least 100 statements, then an error at run time) and must leave nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING
+
+from d1ops.core.values import Statement
+from d1ops.database.base import Atomicity
+from d1ops.errors import D1opsError, NotAtomic, StatementRejected
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from d1ops.ops.workspace import Workspace
+
+_TABLE = "d1ops_probe"
+
+
+def known(workspace: Workspace) -> Atomicity:
+    """Return what is known of the target, from the adapter or from an earlier probe. Sends nothing."""
+    stated = workspace.database.capabilities.atomic_batch
+    if stated is not Atomicity.UNKNOWN:
+        return stated
+    try:
+        facts = json.loads(_file(workspace, workspace.state / "targets").read_bytes())
+        return Atomicity(facts["atomic_batch"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Atomicity.UNKNOWN
+
+
+def require_atomic(workspace: Workspace) -> None:
+    """Raise NotAtomic unless the target is known to execute a batch all or nothing."""
+    state = known(workspace)
+    if state is Atomicity.PROVED:
+        return
+    if state is Atomicity.REFUTED:
+        raise NotAtomic(
+            "this target kept part of a batch that failed: a guarded change is not possible on it",
+            hint="report it to Cloudflare with the database id; d1ops doctor repeats the probe",
+        )
+    raise NotAtomic(
+        "nobody has proved yet that this target executes a batch all or nothing",
+        hint="d1ops doctor --probe writes and removes a table of its own to find out",
+    )
+
+
+def run(workspace: Workspace) -> Atomicity:
+    """Probe the target and remember the answer. A leftover is dropped and said.
+
+    Costs two requests, three with a leftover. Raises what the database raises when it cannot be asked.
+    """
+    statements = [
+        Statement(f"CREATE TABLE {_TABLE} (n INTEGER PRIMARY KEY)"),
+        *(Statement(f"INSERT INTO {_TABLE} (n) VALUES (?1)", (n,)) for n in range(120)),
+        Statement(
+            f"SELECT CASE WHEN (SELECT count(*) FROM {_TABLE}) = 0 THEN 1 ELSE json_extract('{{}}', 'd1ops:probe') END"
+        ),
+    ]
+    try:
+        workspace.database.batch(statements)
+    except StatementRejected as error:
+        if "d1ops:probe" not in error.text:
+            raise
+    else:
+        raise D1opsError("the atomicity probe did not fail as it must", hint="report this as a bug of d1ops")
+    left = workspace.database.query("SELECT count(*) FROM sqlite_master WHERE name = ?1", (_TABLE,)).scalar()
+    state = Atomicity.REFUTED if left else Atomicity.PROVED
+    if left:
+        workspace.database.query(f"DROP TABLE {_TABLE}")
+        workspace.tell(f"probe: {_TABLE} was left behind by a batch that failed; it is dropped again")
+    _remember(workspace, state)
+    workspace.tell(
+        f"probe: a batch of {len(statements)} statements that fails leaves {'rows' if left else 'nothing'} behind"
+    )
+    return state
+
+
+def _file(workspace: Workspace, folder: Path) -> Path:
+    target = workspace.database.target
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", f"{target.kind}-{target.id}")[:100]
+    return folder / f"{name}.json"
+
+
+def _remember(workspace: Workspace, state: Atomicity) -> None:
+    path = _file(workspace, workspace.state_folder("targets"))
+    aside = path.with_suffix(".partial")
+    facts = {
+        "atomic_batch": state.value,
+        "probed_at": workspace.timestamp(),
+        "database_id": workspace.database.target.id,
+    }
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(facts, file)
+    aside.replace(path)

@@ -1,0 +1,162 @@
+"""Undo one migration: afterwards the database is as if it had never been applied.
+
+Nothing is sent before a verified backup exists, the script has run on its clone, the structure is proved against two
+replays, and what it would take away is known by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from d1ops.core.engine import Engine
+from d1ops.core.ledger import EventKind, State
+from d1ops.core.mirror import schema_of
+from d1ops.core.plan import Plan, Step
+from d1ops.core.proof import expected_losses, prove
+from d1ops.core.replay import effects, replay, run_script
+from d1ops.errors import LedgerRefused, StatementRejected, StructureRefused
+from d1ops.ops import backup as backups
+from d1ops.ops.change import Prepared, apply
+from d1ops.ops.look import look
+from d1ops.ops.rehearse import clone_of, rehearse_on
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from d1ops.core.catalog import Migration
+    from d1ops.core.ledger import MigrationStatus
+    from d1ops.ops.backup import VerifiedBackup
+    from d1ops.ops.change import Applied, Consent
+    from d1ops.ops.look import Look
+    from d1ops.ops.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToRollBack:
+    """The migration is not applied, so the database is already as asked."""
+
+    migration: Migration
+    state: State
+
+
+def plan(workspace: Workspace, seen: Look, wanted: str, *, cascade: bool = False) -> Plan | NothingToRollBack:
+    """Decide which rollback scripts would run, from a look alone: the wanted one, with `cascade` also those of all
+    migrations applied after it, newest first.
+
+    Raises UnknownMigration, NoRollbackScript, ScriptError, and LedgerRefused when an applied file that the proof
+    needs is missing or changed.
+    """
+    migration = workspace.catalog.find(wanted)
+    statuses = seen.statuses(workspace)
+    status = next(s for s in statuses if s.file == migration.file)
+    if not status.state.is_applied:
+        return NothingToRollBack(migration, status.state)
+    _require_files(statuses)
+    by_file = {s.file: s for s in statuses}
+    order = [by_file[row.name] for row in seen.ledger]
+    chosen = order[order.index(status) :][::-1] if cascade else [status]
+    steps = []
+    for each in chosen:
+        found = each.migration
+        if found is None or each.ledger is None:
+            continue
+        script = found.rollback_script(f"{workspace.rollbacks_folder}/{found.label}_rollback.sql")
+        _ = script.statements, found.script.statements
+        steps.append(Step(EventKind.ROLLBACK, found, script, ledger_id=each.ledger.id))
+    return Plan(tuple(steps))
+
+
+def _require_files(statuses: Sequence[MigrationStatus]) -> None:
+    for state, fact, hint in (
+        (State.MISSING, "is applied and its file is missing", "bring the file back from version control"),
+        (State.CHANGED, "was changed after it was applied", "put the applied text back from version control"),
+    ):
+        found = [s.file for s in statuses if s.state is state]
+        if found:
+            raise LedgerRefused(
+                f"{', '.join(found)} {fact}: what a rollback must leave cannot be proved",
+                hint=f"{hint}; d1ops restore rewinds the whole database without any script",
+            )
+
+
+def prepare(workspace: Workspace, wanted: str, *, cascade: bool = False) -> Prepared | NothingToRollBack:
+    """Look, plan, back up, rehearse on the clone, prove the structure and divide the losses. Sends reads alone.
+
+    Raises what `plan` raises; StatementRejected when the script fails on the clone; StructureRefused when a replay is
+    impossible; BackupRefused. Losses, drift and a wrong structure are in the answer; `change.refuse` judges them.
+    """
+    seen = look(workspace)
+    found = plan(workspace, seen, wanted, cascade=cascade)
+    if isinstance(found, NothingToRollBack):
+        return found
+    with_all, without = _replays(workspace, seen, found)
+    backup, snapshot = backups.create(workspace, seen)
+    with clone_of(backup) as clone:
+        rehearsed = rehearse_on(clone, found, workspace.ledger)
+        proof = prove(
+            snapshot.schema,
+            rehearsed.schemas[-1],
+            schema_of(with_all).users(workspace.ledger),
+            schema_of(without).users(workspace.ledger),
+        )
+        expected, collateral = expected_losses(rehearsed.losses, clone, with_all, without)
+    return Prepared(
+        plan=found,
+        look=snapshot,
+        backup=backup,
+        schemas=rehearsed.schemas,
+        losses=rehearsed.losses,
+        expected=expected,
+        collateral=collateral,
+        dangling=rehearsed.dangling,
+        drift=proof.drift,
+        wrong=proof.wrong,
+        warnings=proof.warnings,
+        data_proved=not _changes_rows(workspace, seen, found),
+    )
+
+
+def _replays(workspace: Workspace, seen: Look, found: Plan) -> tuple[Engine, Engine]:
+    known = workspace.catalog.by_file()
+    order = [known[row.name] for row in seen.ledger]
+    undone = {step.migration.file for step in found.steps}
+    try:
+        with_all = replay(order)
+    except StatementRejected as error:
+        raise StructureRefused(
+            f"the applied migrations do not run one after the other, so nothing can be proved: {error.text}",
+            hint="d1ops restore rewinds the whole database without any script",
+        ) from None
+    try:
+        without = replay(migration for migration in order if migration.file not in undone)
+    except StatementRejected as error:
+        name = found.steps[-1].migration.label
+        raise StructureRefused(
+            f"later migrations need {name}: without it, {error.text}",
+            hint=f"d1ops rollback {name} --cascade rolls these back first, newest first",
+        ) from None
+    return with_all, without
+
+
+def _changes_rows(workspace: Workspace, seen: Look, found: Plan) -> bool:
+    """Whether a migration that is undone wrote to rows of tables that it did not make itself."""
+    known = workspace.catalog.by_file()
+    undone = {step.migration.file for step in found.steps}
+    engine = Engine.memory()
+    for row in seen.ledger:
+        statements = known[row.name].script.statements
+        if row.name in undone:
+            if effects(engine, statements).touches_rows:
+                return True
+        else:
+            run_script(engine, statements)
+    return False
+
+
+def rollback(workspace: Workspace, prepared: Prepared, backup: VerifiedBackup, consent: Consent) -> Applied:
+    """Run a prepared rollback, one guarded batch a migration. There is no other way to call it than with a backup
+    that was verified. Raises what `change.apply` raises."""
+    if prepared.backup is not backup:
+        raise StructureRefused("the rollback was rehearsed on another backup", hint="run the command again")
+    return apply(workspace, prepared, consent, backup.manifest.bookmark)

@@ -1,0 +1,103 @@
+"""What every use-case works with: one target, one catalog, one folder of local state, and the outside world as
+functions (clock, randomness, narration), so that tests decide what they say."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from d1ops.core.catalog import Catalog, build_catalog
+from d1ops.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from d1ops.database.base import Database
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One env, opened. `state` is the folder for backups, journal and facts about targets (0700, git-ignored)."""
+
+    env: str
+    database: Database
+    catalog: Catalog
+    state: Path
+    ledger: str = "d1_migrations"
+    protected: bool = False
+    rollbacks_folder: str = "db/rollbacks"
+    backup_max_bytes: int = 64 * 1024 * 1024
+    actor: str = field(default_factory=lambda: who())
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    nonce: Callable[[], str] = lambda: secrets.token_hex(12)
+    tell: Callable[[str], None] = _silent
+    """Narration for people: one fact a call, no newline."""
+
+    def timestamp(self) -> str:
+        """The present time, UTC RFC 3339 with `Z`, to the second."""
+        return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def state_folder(self, *parts: str) -> Path:
+        """Return a folder below `state`, made with 0700 and kept out of version control."""
+        if not self.state.exists():
+            self.state.mkdir(parents=True, mode=0o700)
+        ignore = self.state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        folder = self.state
+        for part in parts:
+            folder = folder / part
+            folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+
+def who() -> str:
+    """Return who runs the command: in CI the run's actor, else the user's login name."""
+    for name in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "D1OPS_ACTOR"):
+        if os.environ.get(name):
+            return os.environ[name]
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def read_catalog(project: Path, migrations: str, rollbacks: str) -> Catalog:
+    """Read both folders of a project. A missing folder of rollback scripts is an empty one.
+
+    Files are taken as wrangler takes them: regular `*.sql` files, no links, no names that begin with a dot. Raises
+    ConfigError for a missing migrations folder or an unreadable file, and what `build_catalog` raises.
+    """
+    folder = project / migrations
+    if not folder.is_dir():
+        raise ConfigError(
+            f"the migrations folder {migrations} does not exist in {project}",
+            key="catalog.migrations",
+            hint="run d1ops in the project's folder, or set catalog.migrations in config/<env>.toml",
+        )
+    return build_catalog(
+        _files(folder), _files(project / rollbacks), migrations_folder=migrations, rollbacks_folder=rollbacks
+    )
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    if not folder.is_dir():
+        return {}
+    found: dict[str, bytes] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() != ".sql" or path.name.startswith(".") or path.is_symlink() or not path.is_file():
+            continue
+        try:
+            found[path.name] = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}", file=path) from None
+    return found
