@@ -26,18 +26,21 @@ if TYPE_CHECKING:
 
     from d1ops.core.values import Param, Row, Value
 
+
 class Rejected(Exception):
     """The engine rejected a statement; the transaction was rolled back.
 
     `str()` is workerd's text: `<message>[ at offset N]: SQLITE_X[ (extended: SQLITE_X_Y)]`. `index` is the
     statement's position in the run; `len(statements)` stands for the commit itself. `offset` counts bytes.
+    `code` is SQLite's extended result name (`SQLITE_BUSY`), empty where a rule of D1 refused.
     """
 
-    def __init__(self, text: str, *, index: int = 0, offset: int | None = None) -> None:
+    def __init__(self, text: str, *, index: int = 0, offset: int | None = None, code: str = "") -> None:
         super().__init__(text)
         self.text = text
         self.index = index
         self.offset = offset
+        self.code = code
 
 
 class Engine:
@@ -53,6 +56,7 @@ class Engine:
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         for limit, value in _LIMITS:
             connection.limit(limit, value)
+        connection.drop_modules((*rules.MODULES, "json_each", "json_tree"))
         connection.authorizer = self._authorize
 
     @classmethod
@@ -62,7 +66,7 @@ class Engine:
 
     def close(self) -> None:
         """Close the connection; the engine is then unusable."""
-        self.connection.close(True)
+        self.connection.close(force=True)
 
     # -- running scripts -------------------------------------------------------------------------------
 
@@ -129,15 +133,27 @@ class Engine:
         rows: list[Row] = []
 
         def describe(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+            # Of several statements in one text the answer is the last one's, as through D1's binding; apsw passes
+            # a comment at the end here as well.
             nonlocal columns
+            if next(significant(sql), None) is None:
+                return True
             columns = tuple(column[0] for column in cursor.get_description())
+            rows.clear()
             return True
 
         cursor.exec_trace = describe
         try:
-            rows.extend(cursor.execute(statement.sql, statement.params or None))
-        except (apsw.BindingsError, TypeError):
+            # A cached statement would not pass the authorizer, which decides while a statement is prepared.
+            for row in cursor.execute(statement.sql, statement.params or None, can_cache=False):
+                rows.append(row)  # noqa: PERF402 - `describe` empties the list while this loop runs
+        except apsw.BindingsError:
             raise Rejected("Wrong number of parameter bindings for SQL query.") from None
+        except OverflowError:
+            raise ValueError("an integer parameter does not fit into 64 bits") from None
+        except UnicodeDecodeError:
+            cursor.close(force=True)
+            rows = self._rows_with_replacements(statement, columns)
         changes = self.connection.total_changes() - before
         return Result(
             columns,
@@ -150,6 +166,32 @@ class Engine:
             ),
         )
 
+    def _rows_with_replacements(self, statement: Statement, columns: tuple[str, ...]) -> list[Row]:
+        """Read a SELECT again whose text is not all UTF-8, with U+FFFD for what is not, as D1 answers.
+
+        apsw raises at such a text, so the text is asked for as bytes, and its type beside it.
+        """
+        words = list(significant(statement.sql))
+        if words[0].upper not in ("SELECT", "VALUES", "WITH") or not is_read(statement.sql):
+            raise Rejected("the answer holds text that is not UTF-8, which only a SELECT can carry")
+        body = statement.sql[: words[-1].start] if words[-1].kind == "semicolon" else statement.sql
+        cells = [f"c{index}" for index, _ in enumerate(columns)]
+        picked = ", ".join(
+            f"CASE typeof({cell}) WHEN 'text' THEN CAST({cell} AS BLOB) ELSE {cell} END" for cell in cells
+        )
+        kinds = ", ".join(f"substr(typeof({cell}), 1, 1)" for cell in cells)
+        sql = (
+            f'WITH "d1ops bytes"({", ".join(cells)}) AS ({body}\n) SELECT {picked}, concat({kinds}) FROM "d1ops bytes"'
+        )
+        with self.free(), self._without_limits():
+            return [
+                tuple(
+                    cell.decode(errors="replace") if kind == "t" else cell
+                    for cell, kind in zip(row[:-1], row[-1], strict=True)
+                )
+                for row in self.connection.execute(sql, statement.params or None)
+            ]
+
     def _roll_back(self) -> None:
         if self.connection.in_transaction:
             with self.free():
@@ -157,7 +199,7 @@ class Engine:
 
     def _reset_pragmas(self, statements: Sequence[Statement]) -> None:
         """Pragma settings last for one request on D1."""
-        if any(_SETS_PRAGMA.match(statement.sql) for statement in statements):
+        if any("PRAGMA" in statement.sql.upper() for statement in statements):
             with self.free():
                 for pragma in ("ignore_check_constraints", "legacy_alter_table", "recursive_triggers"):
                     self.connection.pragma(pragma, 0)
@@ -178,9 +220,7 @@ class Engine:
     @contextmanager
     def unlimited(self) -> Iterator[None]:
         """Lift authorizer, limits, foreign keys and the defensive mode while d1ops loads or measures."""
-        with self.free():
-            for limit, _ in _LIMITS:
-                self.connection.limit(limit, 0x7FFFFFFF)
+        with self.free(), self._without_limits():
             self.connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
             self.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
             try:
@@ -188,8 +228,16 @@ class Engine:
             finally:
                 self.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
                 self.connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
-                for limit, value in _LIMITS:
-                    self.connection.limit(limit, value)
+
+    @contextmanager
+    def _without_limits(self) -> Iterator[None]:
+        for limit, _ in _LIMITS:
+            self.connection.limit(limit, 0x7FFFFFFF)
+        try:
+            yield
+        finally:
+            for limit, value in _LIMITS:
+                self.connection.limit(limit, value)
 
     def ask(self, sql: str, params: Sequence[Param] = ()) -> list[Row]:
         """Run one statement of d1ops itself, without D1's refusals, and return its rows."""
@@ -214,7 +262,8 @@ class Engine:
 
     def serialize(self) -> bytes:
         """Return the database as the bytes of a SQLite file."""
-        return self.connection.serialize("main")
+        with self.free():  # SQLite asks for `PRAGMA page_count` to do it
+            return self.connection.serialize("main")
 
     # -- the rules -------------------------------------------------------------------------------------
 
@@ -309,8 +358,6 @@ _LIMITS = (
     (apsw.SQLITE_LIMIT_TRIGGER_DEPTH, rules.MAX_TRIGGER_DEPTH),
 )
 
-_SETS_PRAGMA = re.compile(r"\s*PRAGMA\b", re.IGNORECASE)
-
 
 def _rejected(error: apsw.Error, index: int) -> Rejected:
     """Phrase SQLite's error as workerd does."""
@@ -324,4 +371,5 @@ def _rejected(error: apsw.Error, index: int) -> Rejected:
     name = apsw.mapping_extended_result_codes.get(extended)
     if extended != result and isinstance(name, str):
         text += f" (extended: {name})"
-    return Rejected(text, index=index, offset=offset if offset >= 0 else None)
+    code = name if isinstance(name, str) else apsw.mapping_result_codes[result]
+    return Rejected(text, index=index, offset=offset if offset >= 0 else None, code=str(code))

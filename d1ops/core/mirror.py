@@ -44,6 +44,7 @@ def build_schema(engine: Engine, objects: Iterable[SchemaObject]) -> None:
 
     What SQLite makes by itself (`sqlite_*`, constraint indexes, shadow tables) and what is Cloudflare's is left out.
     """
+    objects = list(objects)
     wanted = [o for o in objects if o.sql is not None and not rules.is_reserved(o.name)]
     with engine.unlimited():
         engine.ask("PRAGMA legacy_alter_table = ON")
@@ -60,6 +61,16 @@ def build_schema(engine: Engine, objects: Iterable[SchemaObject]) -> None:
                     hint="compare the target's SQLite with this one: d1ops doctor",
                 ) from None
         engine.ask("PRAGMA legacy_alter_table = OFF")
+        _build_sqlites_own(engine, {o.name for o in objects})
+
+
+def _build_sqlites_own(engine: Engine, names: set[str]) -> None:
+    """Let SQLite make the tables that only it can make, where the target has them."""
+    if "sqlite_sequence" in names and not schema_of(engine).has_table("sqlite_sequence"):
+        engine.ask("CREATE TABLE d1ops_once (id INTEGER PRIMARY KEY AUTOINCREMENT)")
+        engine.ask("DROP TABLE d1ops_once")
+    if "sqlite_stat1" in names:
+        engine.ask("ANALYZE sqlite_schema")
 
 
 def _order(o: SchemaObject) -> int:

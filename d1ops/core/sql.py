@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 _IN_NAME = r"[0-9A-Za-z_$\x80-\U0010ffff]"
 _SPACE = r"(?:[ \t\n\f\r\v]|\ufeff)"
-_COMMENT = r"(?:--[^\n]*+|/\*.*?\*/)"
+_COMMENT = r"(?>--[^\n]*|/\*.*?\*/)"
 _GAP = rf"(?:{_SPACE}|{_COMMENT})"
 
 _TOKEN = re.compile(
     rf"""
       (?P<space>{_SPACE}+)
     | (?P<comment>{_COMMENT}|/\*.*\Z)
-    | (?P<string>'(?:[^']|'')*')
-    | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])
-    | (?P<open>['"`\[])
+    | (?P<string>'(?:[^']++|'')*+')
+    | (?P<quoted>"(?:[^"]++|"")*+"|`(?:[^`]++|``)*+`|\[[^\]]*+\])
+    | (?P<open>['"`\[].*)
     | (?P<parameter>\?[0-9]*|[:@$]{_IN_NAME}+)
     | (?P<number>0[xX]{_IN_NAME}+|(?:[0-9]{_IN_NAME}*(?:\.{_IN_NAME}*)?|\.[0-9]{_IN_NAME}*)(?:(?<=[eE])[+-][0-9]+)?)
     | (?P<word>[A-Za-z_\x80-\U0010ffff]{_IN_NAME}*)
@@ -48,7 +48,7 @@ _UNCLOSED = {"'": "string", '"': "quoted identifier", "`": "quoted identifier", 
 
 
 class Token(NamedTuple):
-    """A piece of SQL text. `kind` is space, comment, string, quoted, open (an opening quote that never
+    """A piece of SQL text. `kind` is space, comment, string, quoted, open (all from an opening quote that never
     closes), parameter, number, word, semicolon or operator; `start` counts characters.
     """
 
@@ -105,6 +105,12 @@ def quote_identifier(name: str) -> str:
     if "\0" in name:
         raise ValueError("an identifier cannot contain NUL")
     return '"' + name.replace('"', '""') + '"'
+
+
+def quote_if_needed(name: str) -> str:
+    """Return `name` as a person would write it: plain where SQLite takes it so, else quoted."""
+    plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.upper() not in apsw.keywords
+    return name if plain else quote_identifier(name)
 
 
 def quote_text(value: str) -> str:
@@ -257,7 +263,7 @@ def _unfinished(rest: str, path: str, line: int, column: int) -> ScriptError:
         if token.kind == "comment" and token.text.startswith("/*") and not _COMMENT_CLOSED.fullmatch(token.text):
             return problem("a comment opens here and never closes", token.start, "close it with */")
         if token.kind == "open":
-            what = _UNCLOSED[token.text]
+            what = _UNCLOSED[token.text[0]]
             return problem(f"a {what} opens here and never closes", token.start, f"close the {what}")
     if _TRIGGER.match(rest):
         return problem("a trigger begins here and has no final END;", 0, "finish it with END;")

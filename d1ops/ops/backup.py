@@ -239,8 +239,6 @@ def _write(path: Path, snapshot: Look, pages: Sequence[_Page]) -> tuple[TableFac
         build_schema(engine, [o for o in objects if o.type != "trigger"])
         with engine.unlimited():
             engine.ask("PRAGMA ignore_check_constraints = ON")
-            if snapshot.everything.has_table("sqlite_stat1"):
-                engine.ask("ANALYZE sqlite_schema")
             engine.ask("BEGIN")
             for page in pages:
                 engine.ask(f"DELETE FROM {quote_identifier(page.reader.table)}")

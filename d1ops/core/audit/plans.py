@@ -1,0 +1,177 @@
+"""How SQLite would run a query, and what it reads from one end to the other.
+
+EXPLAIN QUERY PLAN names a table by its alias, so its lines alone do not say which `SCAN x` is a real table, and
+`SELECT max(v) FROM t` says `SEARCH t` while it reads every row. So the program that SQLite compiled is read beside
+the plan: its `Explain` instructions are the lines of the plan, a cursor is opened on a root page, and the root
+page belongs to a table or an index. A whole read is a loop that begins at an end of such a b-tree (`Rewind`,
+`Last`) under a line that does not search.
+
+Source: SQLite documentation, "The SQLite Bytecode Engine" and "EXPLAIN QUERY PLAN". D1 bills every step of such a
+loop as a row read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import apsw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from d1ops.core.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A b-tree of the user's: a table's rows (`index` is None) or one of its indexes."""
+
+    table: str
+    index: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeRead:
+    """A b-tree that is read from one end, and the line of the plan that says so ("" where none does)."""
+
+    tree: Tree
+    line: str
+    counts: bool = False
+    """Whether it is SQLite's own count(*), which looks at no row but is billed for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The plan of a query. `lines` are indented by two spaces a level."""
+
+    lines: tuple[str, ...]
+    whole_reads: tuple[WholeRead, ...]
+    aggregates: bool
+
+
+class PlanRefused(Exception):
+    """The query does not compile. `offset` is the byte in its text where SQLite points."""
+
+    def __init__(self, text: str, offset: int | None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.offset = offset
+
+
+class _Step(NamedTuple):
+    address: int
+    opcode: str
+    p1: int
+    p2: int
+    text: str
+
+
+def trees_of(engine: Engine, tables: frozenset[str]) -> dict[int, Tree]:
+    """Return the b-trees of `tables` (names as in the schema) by their root page."""
+    rows = engine.ask("SELECT rootpage, tbl_name, name, type FROM sqlite_master WHERE rootpage > 0")
+    found: dict[int, Tree] = {}
+    for page, table, name, kind in rows:
+        assert isinstance(page, int)
+        if table in tables:
+            found[page] = Tree(str(table), str(name) if kind == "index" else None)
+    return found
+
+
+def plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree]) -> Plan:
+    """Plan a query that takes `parameters` values under D1's rules; nothing is executed.
+
+    Raises PlanRefused when it does not compile.
+    """
+    values = (None,) * parameters or None
+    run = engine.connection.execute
+    try:
+        rows = list(run(sql, values, can_cache=False, explain=2))
+        # In the program of an EXPLAIN QUERY PLAN the lines of the plan are instructions.
+        listing = list(run(f"EXPLAIN QUERY PLAN {sql}", values, can_cache=False, explain=1))
+    except apsw.Error as error:
+        offset = getattr(error, "error_offset", -1)
+        raise PlanRefused(str(error), offset if offset >= 0 else None) from None
+    steps = [_Step(address, opcode, p1, p2, p4 or "") for address, opcode, p1, p2, _, p4, *_ in listing]
+    return Plan(
+        lines=_indented((number, parent, line) for number, parent, _, line in rows),
+        whole_reads=tuple(read for program in _programs(steps) for read in _whole_reads(program, trees)),
+        aggregates=any(step.opcode in ("AggStep", "Count") for step in steps),
+    )
+
+
+def _indented(rows: Iterable[tuple[int, int, str]]) -> tuple[str, ...]:
+    depth: dict[int, int] = {}
+    lines: list[str] = []
+    for number, parent, line in rows:
+        depth[number] = depth.get(parent, -1) + 1
+        lines.append("  " * depth[number] + line)
+    return tuple(lines)
+
+
+def _programs(steps: Sequence[_Step]) -> Iterator[Sequence[_Step]]:
+    """Yield the main program and those of its triggers and foreign-key actions; each begins at address 0."""
+    starts = [position for position, step in enumerate(steps) if step.address == 0]
+    for start, end in zip(starts, [*starts[1:], len(steps)], strict=True):
+        yield steps[start:end]
+
+
+def _whole_reads(program: Sequence[_Step], trees: Mapping[int, Tree]) -> Iterator[WholeRead]:
+    cursors: dict[int, Tree | None] = {}
+    line = ""
+    builds_index = False
+    resumes_at = 0
+    for position, step in enumerate(program):
+        tree = cursors.get(step.p1) if position >= resumes_at else None
+        match step.opcode:
+            case "Explain":
+                line = step.text
+                # The Bloom filter beside an automatic index is explained while the index is being built.
+                builds_index = builds_index and line.startswith("BLOOM FILTER")
+            case "OpenAutoindex":
+                builds_index = True
+                cursors[step.p1] = None
+            case "OpenRead" | "OpenWrite" | "ReopenIdx":
+                cursors[step.p1] = trees.get(step.p2)
+            case "OpenEphemeral" | "OpenDup" | "OpenPseudo" | "SorterOpen" | "VOpen":
+                cursors[step.p1] = None
+            case "FkIfZero":
+                # A new parent row makes SQLite look for children only while violations are outstanding.
+                resumes_at = step.p2
+            case "Count" if tree is not None:
+                # A bare count(*) is explained after it was compiled.
+                after = (later.text for later in program[position:] if later.opcode == "Explain")
+                yield WholeRead(tree, next(after, ""), counts=True)
+            case "Rewind" | "Last" if tree is not None and builds_index:
+                yield WholeRead(tree, _automatic(program[position:]))
+            case "Rewind" | "Last" if tree is not None and not _searches(line) and _loops(program, position):
+                yield WholeRead(tree, line)
+            case _:
+                pass
+
+
+def _searches(line: str) -> bool:
+    """Return whether a line of a plan reads a part; `SEARCH t` alone is min() or max() over all that there is."""
+    return line.startswith("SEARCH ") and " USING " in line
+
+
+def _automatic(rest: Sequence[_Step]) -> str:
+    """Return the line of the automatic index that is being built; it follows the building."""
+    return next((step.text for step in rest if step.opcode == "Explain" and " AUTOMATIC " in step.text), "")
+
+
+def _loops(program: Sequence[_Step], start: int) -> bool:
+    """Return whether the loop that begins at `start` can come to a second entry.
+
+    min() and max() of an indexed column leave the loop after its first entry with a Goto in front of a Next that
+    nothing reaches; a condition that skips entries jumps to that Next.
+    """
+    for position in range(start + 1, len(program)):
+        step = program[position]
+        if step.opcode in ("Next", "Prev") and step.p1 == program[start].p1:
+            if program[position - 1].opcode != "Goto":
+                return True
+            return any(
+                inner.p2 == step.address and inner.opcode != "Column" for inner in program[start + 1 : position - 1]
+            )
+    return False

@@ -1,0 +1,92 @@
+"""The audit as one pure function, and its JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from d1ops.core.audit.finding import Finding, Severity
+from d1ops.core.audit.rules import RULES, full_scan
+from d1ops.core.audit.subject import examine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from d1ops.core.audit.subject import Subject
+    from d1ops.core.queries import Query
+    from d1ops.core.schema import Schema
+    from d1ops.core.values import Row
+
+SELECT_STATISTICS = "SELECT tbl, idx, stat FROM sqlite_stat1"
+"""Reads the statistics of a target whose schema has the table `STATISTICS`."""
+
+STATISTICS = "sqlite_stat1"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was looked at. `queries_with_full_scan` counts those with a warning of the rule `full-scan`."""
+
+    tables: int
+    foreign_keys: int
+    indexed_foreign_keys: int
+    queries: int
+    queries_with_full_scan: int
+    has_statistics: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The findings, the weightiest first, and what was looked at."""
+
+    findings: tuple[Finding, ...]
+    summary: Summary
+
+    @property
+    def worst(self) -> Severity | None:
+        """The severity of the weightiest finding, or None when there is none."""
+        return max((finding.severity for finding in self.findings), key=lambda severity: severity.rank, default=None)
+
+
+def audit(schema: Schema, statistics: Sequence[Row], queries: Sequence[Query], ledger: str) -> Report:
+    """Audit a schema with all its objects, as the rows of `SELECT_OBJECTS` and `SELECT_STATISTICS` hold it.
+
+    What belongs to SQLite, Cloudflare, d1ops or the table `ledger` is not audited. Raises HumanNeeded when an object
+    cannot be rebuilt from its own definition.
+    """
+    subject = examine(schema, statistics, queries, ledger)
+    findings = sorted((finding for find in RULES.values() for finding in find(subject)), key=_order)
+    return Report(tuple(findings), _summary(subject, findings))
+
+
+def _order(finding: Finding) -> tuple[int, str, str, str, int, tuple[str, ...], str]:
+    return (
+        -finding.severity.rank,
+        finding.rule,
+        finding.table or "",
+        finding.path or "",
+        finding.line or 0,
+        finding.columns,
+        finding.message,
+    )
+
+
+def _summary(subject: Subject, findings: Sequence[Finding]) -> Summary:
+    scanning = {
+        (finding.path, finding.query)
+        for finding in findings
+        if finding.rule == full_scan.ID and finding.severity is not Severity.INFO
+    }
+    return Summary(
+        tables=len(subject.tables),
+        foreign_keys=len(subject.foreign_keys),
+        indexed_foreign_keys=sum(key.is_indexed for key in subject.foreign_keys),
+        queries=len(subject.queries),
+        queries_with_full_scan=len(scanning),
+        has_statistics=bool(subject.row_estimates),
+    )
+
+
+def to_json(report: Report) -> dict[str, object]:
+    """Return the report as the JSON document of `d1ops audit`: `{findings: [...], summary: {...}}`."""
+    return {"findings": [asdict(finding) for finding in report.findings], "summary": asdict(report.summary)}
