@@ -91,7 +91,8 @@ def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
 
     def watch(statement: ScriptStatement) -> bool:
         words = [token.upper for token in significant(statement.sql)]
-        return not (words[:2] == ["ALTER", "TABLE"] and "ADD" in words[3:6])
+        verb = words[5:6] if words[3:4] == ["."] else words[3:4]
+        return not (words[:2] == ["ALTER", "TABLE"] and verb == ["ADD"])
 
     watched = [watch(statement) for statement in statements]
     engine.on_action = note if watched and watched[0] else None
