@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import apsw
 
+from d1ops.core.binding import bind
 from d1ops.core.engine import Engine, Rejected
 from d1ops.core.sql import is_read, quote_identifier, quote_text, split
 from d1ops.core.values import SAFE_INTEGER, Bookmark, Meta, Restored, Result, Statement
 from d1ops.database.base import Atomicity, Capabilities, Export, Target
-from d1ops.errors import ConfigError, NotFound, PrecisionLost, StatementRejected, Unreachable
+from d1ops.errors import ConfigError, NotFound, PrecisionLost, StatementRejected, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,7 @@ class SqliteDatabase:
     file in `<file>.bookmarks/` unless `bookmarks` names another folder. `now` is the clock of the bookmarks.
 
     Raises ConfigError for a path that is no SQLite file, Unreachable for one that is locked, read-only, full or
-    damaged; StatementRejected for what D1 would reject.
+    damaged; StatementRejected for what D1 would reject; UsageError for parameters that do not fit their statement.
     """
 
     capabilities = Capabilities(atomic_batch=Atomicity.PROVED, ingest=True, time_travel=True, create=True)
@@ -96,6 +97,7 @@ class SqliteDatabase:
             return ()
         if not all(is_read(statement.sql) for statement in statements):
             self._must_exist()
+        _check_parameters(statements)
         self._requests += 1
         try:
             results = self._engine.run(statements)
@@ -185,6 +187,18 @@ class SqliteDatabase:
             sql=None if at_commit else statements[error.index].sql,
             offset=error.offset,
         )
+
+
+def _check_parameters(statements: Sequence[Statement]) -> None:
+    """Raise UsageError for parameters that no transport of D1 could carry, as its other adapters do."""
+    for statement in statements:
+        try:
+            statement.sql.encode()
+            bind(statement.sql, statement.params)
+        except UnicodeEncodeError:
+            raise UsageError("half of a surrogate pair in a statement or a parameter is no text") from None
+        except ValueError as error:
+            raise UsageError(str(error)) from None
 
 
 # -- files -----------------------------------------------------------------------------------------------------------
