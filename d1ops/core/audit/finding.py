@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How much a finding weighs. `info` is worth knowing, `warning` costs, `error` costs in proportion to rows."""
+    """How much a finding weighs: `info` is worth knowing, `warning` costs rows read, `error` also breaks or blocks."""
 
     INFO = "info"
     WARNING = "warning"

@@ -19,7 +19,7 @@ from d1ops.core.mirror import build_mirror
 from d1ops.core.sql import quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from d1ops.core.engine import Engine
     from d1ops.core.schema import SchemaObject
@@ -75,8 +75,10 @@ def read_foreign_keys(engine: Engine, tables: frozenset[str]) -> tuple[ForeignKe
             indexes = _indexes(engine, table)
             for reference in references:
                 plan = _plan(engine, reference)
-                served = any(_serves(index, frozenset(reference.columns), plan) for index in indexes)
-                found.append(ForeignKey(reference, _collations(engine, reference), plan, served or plan == _ROWID))
+                is_indexed = _is_search(plan, reference, indexes) or any(
+                    _is_search(_plan(engine, reference, hint), reference, indexes) for hint in _hints(indexes)
+                )
+                found.append(ForeignKey(reference, _collations(engine, reference), plan, is_indexed))
         engine.ask("PRAGMA automatic_index = ON")
     return tuple(found)
 
@@ -161,12 +163,21 @@ def _indexes(engine: Engine, table: str) -> list[_Index]:
 
 # -- what the planner says -----------------------------------------------------------------------------
 
-_ROWID = "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"
+
+def _hints(indexes: Sequence[_Index]) -> Iterator[str]:
+    """Yield what makes the planner use each way to the rows: the rowid, then one index after the other.
+
+    A key of several columns needs that: in a join the planner may choose an index that serves a part of the key
+    although another serves all of it.
+    """
+    yield "NOT INDEXED"
+    for index in indexes:
+        yield f"INDEXED BY {quote_identifier(index.name)}"
 
 
-def _plan(engine: Engine, reference: Reference) -> str:
-    """Return the line of the plan that finds the child rows of a parent row."""
-    child = f"{quote_identifier(reference.table)} AS c"
+def _plan(engine: Engine, reference: Reference, hint: str = "") -> str:
+    """Return the line of the plan that finds the child rows of a parent row; "" when the hint cannot be followed."""
+    child = f"{quote_identifier(reference.table)} AS c {hint}"
     names = [f"c.{quote_identifier(column)}" for column in reference.columns]
     if reference.parent_columns:
         source = f"{quote_identifier(reference.parent)} AS p CROSS JOIN {child}"
@@ -175,21 +186,33 @@ def _plan(engine: Engine, reference: Reference) -> str:
         source = child
         values = ["?"] * len(names)
     condition = " AND ".join(f"{value} = {name}" for value, name in zip(values, names, strict=True))
-    rows = engine.ask(f"EXPLAIN QUERY PLAN SELECT 1 FROM {source} WHERE {condition}", [None] * values.count("?"))
+    try:
+        rows = engine.ask(f"EXPLAIN QUERY PLAN SELECT 1 FROM {source} WHERE {condition}", [None] * values.count("?"))
+    except apsw.SQLError:
+        if not hint:
+            raise
+        return ""
     return next(str(row[3]) for row in rows if str(row[3]).startswith(("SEARCH c", "SCAN c")))
 
 
-def _serves(index: _Index, columns: frozenset[str], plan: str) -> bool:
-    """Return whether `plan` finds the child rows through `index` without reading others.
+def _is_search(plan: str, reference: Reference, indexes: Sequence[_Index]) -> bool:
+    """Return whether `plan` finds the child rows without reading others.
 
-    It does when it searches on every column of the key, or on every column of a UNIQUE index, which holds one row at
-    most. Names may hold anything, so the line is compared with what SQLite would print, not taken apart.
+    It does when it searches the rowid, an index on every column of the key, or every column of a UNIQUE index, which
+    holds one row at most. Names may hold anything, so the line is compared with what SQLite would print, not taken
+    apart.
     """
-    ways = [f"INDEX {index.name}", f"COVERING INDEX {index.name}", *(["PRIMARY KEY"] if index.is_primary_key else [])]
-    for bound in range(1, len(index.columns) + 1):
-        searched = index.columns[:bound]
-        if columns <= frozenset(searched) or (index.is_unique and bound >= index.keys):
-            terms = " AND ".join(f"{column}=?" for column in searched)
-            if any(plan == f"SEARCH c USING {way} ({terms})" for way in ways):
-                return True
+    if plan == "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)":
+        return True
+    columns = frozenset(reference.columns)
+    for index in indexes:
+        ways = {f"INDEX {index.name}", f"COVERING INDEX {index.name}"} | (
+            {"PRIMARY KEY"} if index.is_primary_key else set()
+        )
+        for bound in range(1, len(index.columns) + 1):
+            searched = index.columns[:bound]
+            if columns <= frozenset(searched) or (index.is_unique and bound >= index.keys):
+                terms = " AND ".join(f"{column}=?" for column in searched)
+                if plan in {f"SEARCH c USING {way} ({terms})" for way in ways}:
+                    return True
     return False

@@ -37,6 +37,8 @@ class WholeRead:
 
     tree: Tree
     line: str
+    filters: bool = False
+    """Whether entries are compared and passed over after they were read."""
     counts: bool = False
     """Whether it is SQLite's own count(*), which looks at no row but is billed for each."""
 
@@ -144,15 +146,21 @@ def _whole_reads(program: Sequence[_Step], trees: Mapping[int, Tree]) -> Iterato
                 yield WholeRead(tree, next(after, ""), counts=True)
             case "Rewind" | "Last" if tree is not None and builds_index:
                 yield WholeRead(tree, _automatic(program[position:]))
-            case "Rewind" | "Last" if tree is not None and not _searches(line) and _loops(program, position):
-                yield WholeRead(tree, line)
+            case "Rewind" | "Last" if tree is not None and not _searches(line):
+                body = _body(program, position)
+                if _repeats(body):
+                    filters = any(step.opcode in _COMPARES and _jumps(step, body[-1]) for step in body)
+                    yield WholeRead(tree, line, filters)
             case _:
                 pass
 
 
 def _searches(line: str) -> bool:
-    """Return whether a line of a plan reads a part; `SEARCH t` alone is min() or max() over all that there is."""
-    return line.startswith("SEARCH ") and " USING " in line
+    """Return whether a line of a plan reads a part: `SEARCH t USING INDEX i (k=?)`.
+
+    Without a condition, SEARCH stands for min() or max() over all that there is.
+    """
+    return line.startswith("SEARCH ") and "?" in line
 
 
 def _automatic(rest: Sequence[_Step]) -> str:
@@ -160,18 +168,28 @@ def _automatic(rest: Sequence[_Step]) -> str:
     return next((step.text for step in rest if step.opcode == "Explain" and " AUTOMATIC " in step.text), "")
 
 
-def _loops(program: Sequence[_Step], start: int) -> bool:
-    """Return whether the loop that begins at `start` can come to a second entry.
+def _body(program: Sequence[_Step], start: int) -> Sequence[_Step]:
+    """Return a loop without its beginning, up to the Next or Prev that repeats it; empty when nothing does."""
+    for position in range(start + 1, len(program)):
+        if program[position].opcode in ("Next", "Prev") and program[position].p1 == program[start].p1:
+            return program[start + 1 : position + 1]
+    return ()
+
+
+def _repeats(body: Sequence[_Step]) -> bool:
+    """Return whether a loop can come to a second entry.
 
     min() and max() of an indexed column leave the loop after its first entry with a Goto in front of a Next that
-    nothing reaches; a condition that skips entries jumps to that Next.
+    nothing reaches; a condition that passes over entries jumps to that Next.
     """
-    for position in range(start + 1, len(program)):
-        step = program[position]
-        if step.opcode in ("Next", "Prev") and step.p1 == program[start].p1:
-            if program[position - 1].opcode != "Goto":
-                return True
-            return any(
-                inner.p2 == step.address and inner.opcode != "Column" for inner in program[start + 1 : position - 1]
-            )
-    return False
+    if len(body) < 2 or body[-2].opcode != "Goto":
+        return bool(body)
+    return any(_jumps(inner, body[-1]) for inner in body[:-2])
+
+
+def _jumps(step: _Step, to: _Step) -> bool:
+    """Return whether an instruction can jump to another; the second operand of Column is not an address."""
+    return step.p2 == to.address and step.opcode != "Column"
+
+
+_COMPARES = frozenset(("Eq", "Ne", "Lt", "Le", "Gt", "Ge", "If", "IfNot"))

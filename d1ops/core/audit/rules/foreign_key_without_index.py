@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Finding, Severity
@@ -12,7 +13,7 @@ from d1ops.core.sql import quote_if_needed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from d1ops.core.audit.foreign_keys import ForeignKey
+    from d1ops.core.audit.foreign_keys import ForeignKey, Reference
     from d1ops.core.audit.subject import Subject
 
 ID = "foreign-key-without-index"
@@ -68,27 +69,31 @@ class _Proposals:
             if o.type in ("table", "index"):
                 self._objects.setdefault(o.table.lower(), []).append(o)
         self._taken = {o.name.lower() for o in subject.schema.objects}
-        self._names: dict[tuple[str, str], str] = {}
+        self._names: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def index_for(self, key: ForeignKey) -> str | None:
-        """Return the CREATE INDEX that serves the key, tried on a mirror of its tables; None when none would."""
-        reference = key.reference
-        table = quote_if_needed(reference.table)
-        columns = ", ".join(
-            quote_if_needed(column) + (f" COLLATE {quote_if_needed(collation)}" if collation else "")
-            for column, collation in zip(reference.columns, key.collations, strict=True)
-        )
-        plain_name = "_".join(("idx", reference.table, *reference.columns))
-        name = self._names.get((table, columns)) or self._free_name(plain_name)
-        sql = f"CREATE INDEX IF NOT EXISTS {quote_if_needed(name)} ON {table} ({columns})"
-        involved = dict.fromkeys((reference.table.lower(), reference.parent.lower()))
-        objects = [o for involved_table in involved for o in self._objects.get(involved_table, ())]
-        if not is_served([*objects, SchemaObject("index", name, reference.table, sql)], reference):
-            return None
-        self._names[table, columns] = name
-        self._taken.add(name.lower())
-        return f"{sql};"
+        """Return the CREATE INDEX that serves the key, tried on a mirror of its tables; None when none does.
 
-    def _free_name(self, name: str) -> str:
-        candidates = (name, *(f"{name}_{number}" for number in range(2, len(self._taken) + 3)))
+        The parent's collation decides, except that a rowid has none and the child's is right there.
+        """
+        reference = key.reference
+        involved = dict.fromkeys((reference.table.lower(), reference.parent.lower()))
+        objects = [o for table in involved for o in self._objects.get(table, ())]
+        for collations in dict.fromkeys((key.collations, ("",) * len(key.collations))):
+            terms = tuple(
+                quote_if_needed(column) + (f" COLLATE {quote_if_needed(collation)}" if collation else "")
+                for column, collation in zip(reference.columns, collations, strict=True)
+            )
+            name = self._names.get((reference.table, terms)) or self._free_name(reference)
+            on = f"{quote_if_needed(reference.table)} ({', '.join(terms)})"
+            sql = f"CREATE INDEX IF NOT EXISTS {quote_if_needed(name)} ON {on}"
+            if is_served([*objects, SchemaObject("index", name, reference.table, sql)], reference):
+                self._names[reference.table, terms] = name
+                self._taken.add(name.lower())
+                return f"{sql};"
+        return None
+
+    def _free_name(self, reference: Reference) -> str:
+        name = "_".join(("idx", reference.table, *reference.columns))
+        candidates = chain((name,), (f"{name}_{number}" for number in count(2)))
         return next(candidate for candidate in candidates if candidate.lower() not in self._taken)
