@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from d1ops.config.login import api_base_url, find_account, find_login
-from d1ops.errors import NotFound
+from d1ops.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from d1ops.client import D1Client
+    from d1ops.client.models import DatabaseInfo
     from d1ops.config.model import Settings
     from d1ops.database.base import Database
 
@@ -68,18 +69,43 @@ def _open_cloudflare(settings: Settings, environ: Mapping[str, str]) -> Database
     account = find_account(settings, environ)
     client = D1Client(account, find_login(settings, environ).token, base_url=api_base_url(environ))
     try:
-        database_id = settings.database.database_id or _look_up(client, settings)
+        database_id, name = _identify(client, settings)
     except BaseException:
         client.close()
         raise
-    return HttpDatabase(client, database_id, name=settings.database.database_name or database_id)
+    return HttpDatabase(client, database_id, name=name)
 
 
-def _look_up(client: D1Client, settings: Settings) -> str:
+def _identify(client: D1Client, settings: Settings) -> tuple[str, str]:
+    """Return uuid and name as the API knows them; a name that belongs to another uuid is refused.
+
+    D1 renames no database, so the name of a uuid is asked once and kept beside the other facts about targets.
+    """
+    database_id = settings.database.database_id
+    if database_id is None:
+        found = _look_up(client, settings)
+        return found.uuid, found.name
+    kept = settings.at(settings.state) / "targets" / f"cloudflare-{database_id}.name"
+    name = kept.read_text() if kept.is_file() else client.get_database(database_id).name
+    wanted = settings.database.database_name
+    if wanted is not None and wanted != name:
+        raise ConfigError(
+            f"{settings.env}: database {database_id} is named {name!r}, and {settings.shown_source} calls it {wanted!r}",
+            file=settings.source,
+            key="database.database_name",
+            hint="npx wrangler d1 list shows which is which",
+        )
+    if not kept.is_file() and kept.parent.is_dir():
+        kept.write_text(name)
+        kept.chmod(0o600)
+    return database_id, name
+
+
+def _look_up(client: D1Client, settings: Settings) -> DatabaseInfo:
     name = settings.database.database_name
     assert name is not None
     try:
-        return client.get_database(name).uuid
+        return client.get_database(name)
     except NotFound as error:
         raise NotFound(
             f"{settings.env}: account {client.account_id} has no database named {name!r}, "

@@ -48,6 +48,7 @@ def build_schema(engine: Engine, objects: Iterable[SchemaObject]) -> None:
     wanted = [o for o in objects if o.sql is not None and not rules.is_reserved(o.name)]
     with engine.unlimited():
         engine.ask("PRAGMA legacy_alter_table = ON")
+        engine.ask("BEGIN")
         for o in sorted(wanted, key=_order):
             if o.type == "table" and engine.ask(
                 "SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(?)", (o.name,)
@@ -60,6 +61,7 @@ def build_schema(engine: Engine, objects: Iterable[SchemaObject]) -> None:
                     f"{o.label} cannot be rebuilt from its own definition: {error}",
                     hint="compare the target's SQLite with this one: d1ops doctor",
                 ) from None
+        engine.ask("COMMIT")
         engine.ask("PRAGMA legacy_alter_table = OFF")
         _build_sqlites_own(engine, {o.name for o in objects})
 

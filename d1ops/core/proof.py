@@ -108,4 +108,8 @@ def _made_by(loss: TableLoss, clone: Engine, with_all: Engine, without: Engine) 
     shared = [c for c in columns if c.lower() in kept]
     inserted = set(rows_of(with_all, loss.table, shared)) - set(rows_of(without, loss.table, shared))
     lost = lost_rows(clone, loss.table, shared, most=len(inserted) + 1)
-    return 0 < len(lost) <= len(inserted) and set(lost) <= inserted and not any(c.values_lost for c in loss.columns)
+    return (
+        0 < len(lost) <= len(inserted)
+        and set(lost) <= inserted
+        and not any(c.values_lost for c in loss.columns if c.column.lower() in kept)
+    )

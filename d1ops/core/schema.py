@@ -218,8 +218,10 @@ def difference_of(one: SchemaObject | None, other: SchemaObject | None) -> str:
 
     None stands for an object that is not there.
     """
+    if one == other:
+        return ""
     if one is None or other is None:
-        return "" if one is other else "different"
+        return "different"
     if structure(one) != structure(other):
         return "different"
     return "reordered" if column_order(one) != column_order(other) else ""

@@ -353,8 +353,10 @@ def listed(workspace: Workspace) -> list[Manifest]:
     folder = backups_folder(workspace)
     if not folder.is_dir():
         return []
-    names = sorted(path.name for path in folder.iterdir() if _ID.fullmatch(path.name))
-    return [read_manifest(folder / name / _MANIFEST) for name in names if (folder / name / _MANIFEST).is_file()]
+    paths = [path / _MANIFEST for path in folder.iterdir() if _ID.fullmatch(path.name)]
+    found = [read_manifest(path) for path in paths if path.is_file()]
+    # Bookmarks are ordered as text, and tell apart what was taken within one second.
+    return sorted(found, key=lambda manifest: (manifest.created_at, manifest.bookmark))
 
 
 @dataclass(frozen=True, slots=True)

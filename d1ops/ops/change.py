@@ -100,8 +100,8 @@ def refuse(prepared: Prepared, consent: Consent) -> None:
         raise LossRefused(
             f"the change would lose what nobody named: {', '.join(open_losses)}",
             open_losses,
-            hint="write a script that keeps them (docs/MIGRATION_ROLLBACK.md shows how); to lose them knowingly, add"
-            f" --accept-loss {','.join(open_losses)}",
+            hint="write a script that keeps them: DROP INDEX and ALTER TABLE ... DROP COLUMN instead of a rebuild;"
+            " a loss is accepted only by its name: --accept-loss TABLE,TABLE.COLUMN",
         )
     if prepared.drift:
         raise StructureRefused(

@@ -71,12 +71,16 @@ def _refuse(statuses: Sequence[MigrationStatus], state: State, fact: str) -> Non
     raise LedgerRefused(f"{', '.join(found)} {fact}", hint=hints[state])
 
 
-def prepare(workspace: Workspace, *, to: str | None = None, only: str | None = None) -> Prepared:
+def prepare(
+    workspace: Workspace, *, to: str | None = None, only: str | None = None, seen: Look | None = None
+) -> Prepared:
     """Look, plan, and rehearse: on the schema alone when no step can touch rows, else on the clone of a backup.
+
+    `seen` is a look just taken, if there is one.
 
     Raises what `plan` raises, StatementRejected with the place when a script fails in rehearsal, BackupRefused.
     """
-    seen = look(workspace)
+    seen = seen or look(workspace)
     found = plan(workspace, seen, to=to, only=only)
     mirror = build_mirror(seen.everything.objects)
     schemas: list[Schema] = []

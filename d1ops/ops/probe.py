@@ -16,6 +16,7 @@ from d1ops.database.base import Atomicity
 from d1ops.errors import D1opsError, NotAtomic, StatementRejected
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from d1ops.ops.workspace import Workspace
@@ -64,12 +65,13 @@ def run(workspace: Workspace) -> Atomicity:
         ),
     ]
     try:
-        workspace.database.batch(statements)
+        _fail_on_purpose(workspace, statements)
     except StatementRejected as error:
-        if "d1ops:probe" not in error.text:
+        if f"{_TABLE} already exists" not in error.text:
             raise
-    else:
-        raise D1opsError("the atomicity probe did not fail as it must", hint="report this as a bug of d1ops")
+        workspace.database.query(f"DROP TABLE {_TABLE}")
+        workspace.tell(f"probe: {_TABLE} was left behind by an earlier probe; it is dropped")
+        _fail_on_purpose(workspace, statements)
     left = workspace.database.query("SELECT count(*) FROM sqlite_master WHERE name = ?1", (_TABLE,)).scalar()
     state = Atomicity.REFUTED if left else Atomicity.PROVED
     if left:
@@ -80,6 +82,17 @@ def run(workspace: Workspace) -> Atomicity:
         f"probe: a batch of {len(statements)} statements that fails leaves {'rows' if left else 'nothing'} behind"
     )
     return state
+
+
+def _fail_on_purpose(workspace: Workspace, statements: Sequence[Statement]) -> None:
+    """Send a batch whose last statement raises; any other end of it is raised here."""
+    try:
+        workspace.database.batch(statements)
+    except StatementRejected as error:
+        if "d1ops:probe" not in error.text:
+            raise
+    else:
+        raise D1opsError("the atomicity probe did not fail as it must", hint="report this as a bug of d1ops")
 
 
 def _file(workspace: Workspace, folder: Path) -> Path:

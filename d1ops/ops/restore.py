@@ -64,21 +64,22 @@ class Rewound:
     look: Look
 
 
-def prepare(workspace: Workspace, to: str) -> PreparedRestore:
+def prepare(workspace: Workspace, to: str, *, seen: Look | None = None) -> PreparedRestore:
     """Find the point, back up the present, and measure what the rewind would take away. Sends reads alone.
 
-    `to` is a backup id, a bookmark, or a time (ISO 8601 with an offset or Z). Raises UsageError for anything else,
+    `to` is a backup id, a bookmark, or a time (ISO 8601 with an offset or Z); `seen` is a look just taken, if there
+    is one. Raises UsageError for anything else,
     NotFound for an unknown point, BackupRefused.
     """
     point, described, older = _point(workspace, to)
-    backup, seen = backups.create(workspace)
+    backup, present = backups.create(workspace, seen)
     losses = None
     undone: tuple[Event, ...] = ()
     if older is not None:
         losses = _losses(backup, older)
         kept = _nonces(older)
-        undone = tuple(e for e in seen.history if e.nonce not in kept and e.rewound_by is None)
-    return PreparedRestore(point, described, backup, seen, losses, undone)
+        undone = tuple(e for e in present.history if e.nonce not in kept and e.rewound_by is None)
+    return PreparedRestore(point, described, backup, present, losses, undone)
 
 
 def _point(workspace: Workspace, to: str) -> tuple[Bookmark, str, VerifiedBackup | None]:

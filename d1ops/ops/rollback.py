@@ -80,13 +80,17 @@ def _require_files(statuses: Sequence[MigrationStatus]) -> None:
             )
 
 
-def prepare(workspace: Workspace, wanted: str, *, cascade: bool = False) -> Prepared | NothingToRollBack:
+def prepare(
+    workspace: Workspace, wanted: str, *, cascade: bool = False, seen: Look | None = None
+) -> Prepared | NothingToRollBack:
     """Look, plan, back up, rehearse on the clone, prove the structure and divide the losses. Sends reads alone.
+
+    `seen` is a look just taken, if there is one.
 
     Raises what `plan` raises; StatementRejected when the script fails on the clone; StructureRefused when a replay is
     impossible; BackupRefused. Losses, drift and a wrong structure are in the answer; `change.refuse` judges them.
     """
-    seen = look(workspace)
+    seen = seen or look(workspace)
     found = plan(workspace, seen, wanted, cascade=cascade)
     if isinstance(found, NothingToRollBack):
         return found

@@ -17,6 +17,7 @@ from d1ops.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from d1ops.core.queries import Query
     from d1ops.database.base import Database
 
 
@@ -87,6 +88,17 @@ def read_catalog(project: Path, migrations: str, rollbacks: str) -> Catalog:
     return build_catalog(
         _files(folder), _files(project / rollbacks), migrations_folder=migrations, rollbacks_folder=rollbacks
     )
+
+
+def read_queries(project: Path, queries: str) -> tuple[Query, ...]:
+    """Read the frequent queries of a project, in the order of their files. A missing folder has none.
+
+    Raises ConfigError for an unreadable file, and what `parse_queries` raises.
+    """
+    from d1ops.core.queries import parse_queries
+
+    files = _files(project / queries)
+    return tuple(query for name, data in files.items() for query in parse_queries(data, f"{queries}/{name}"))
 
 
 def _files(folder: Path) -> dict[str, bytes]:

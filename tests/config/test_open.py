@@ -181,7 +181,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.seen.append(f"{self.command} {path}")
         if self.headers["authorization"] != "Bearer t0ken":
             self.send(403, 10000, "Authentication error")
-        elif path == "umbrella":
+        elif path in ("umbrella", TOP):
             self.send(200, result={"uuid": TOP, "name": "umbrella"})
         elif path == f"{TOP}/raw":
             rows = {"results": {"columns": ["1"], "rows": [[1]]}, "success": True, "meta": {}}
@@ -218,25 +218,40 @@ def api() -> Iterator[Api]:
 
 
 @pytest.mark.parametrize(
-    ("lines", "requests", "name"),
+    ("lines", "asked"),
     [
-        (f'database_id = "{TOP}"', [], TOP),
-        (f'database_id = "{TOP}"\ndatabase_name = "umbrella"', [], "umbrella"),
-        ('database_name = "umbrella"', ["GET umbrella"], "umbrella"),
+        (f'database_id = "{TOP}"', TOP),
+        (f'database_id = "{TOP}"\ndatabase_name = "umbrella"', TOP),
+        ('database_name = "umbrella"', "umbrella"),
     ],
 )
-def test_a_database_at_cloudflare_is_looked_up_only_by_name(
-    tmp_path: Path, api: Api, lines: str, requests: list[str], name: str
-) -> None:
+def test_a_database_at_cloudflare_is_known_by_uuid_and_name(tmp_path: Path, api: Api, lines: str, asked: str) -> None:
     settings = settings_of(tmp_path, "staging", f'kind = "cloudflare"\naccount_id = "acc1"\n{lines}')
     database = open_database(settings, api.environ, create=False)
     try:
-        assert api.seen == requests
-        assert database.target == Target("cloudflare", name, TOP, "acc1")
+        assert api.seen == [f"GET {asked}"]
+        assert database.target == Target("cloudflare", "umbrella", TOP, "acc1")
         assert database.query("SELECT 1").scalar() == 1
-        assert api.seen == [*requests, f"POST {TOP}/raw"]
+        assert api.seen == [f"GET {asked}", f"POST {TOP}/raw"]
     finally:
         database.close()
+    assert not (tmp_path / ".d1ops").exists()
+
+
+def test_the_name_of_a_uuid_is_asked_once_where_facts_about_targets_are_kept(tmp_path: Path, api: Api) -> None:
+    settings = settings_of(tmp_path, "staging", f'kind = "cloudflare"\naccount_id = "acc1"\ndatabase_id = "{TOP}"')
+    (tmp_path / ".d1ops" / "targets").mkdir(parents=True)
+    for _ in range(3):
+        database = open_database(settings, api.environ, create=False)
+        assert database.target.name == "umbrella"
+        database.close()
+    assert api.seen == [f"GET {TOP}"]
+
+
+def test_a_name_that_belongs_to_another_uuid_is_refused(tmp_path: Path, api: Api) -> None:
+    lines = f'kind = "cloudflare"\naccount_id = "acc1"\ndatabase_id = "{TOP}"\ndatabase_name = "umbrella-staging"'
+    with pytest.raises(ConfigError, match=r"is named 'umbrella', and config/staging.toml calls it 'umbrella-staging'"):
+        open_database(settings_of(tmp_path, "staging", lines), api.environ, create=True)
 
 
 def test_a_name_that_the_account_does_not_have_is_named_with_its_file(tmp_path: Path, api: Api) -> None:

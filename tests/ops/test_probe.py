@@ -9,7 +9,7 @@ import pytest
 
 from d1ops.core.values import Statement
 from d1ops.database.base import Atomicity, Capabilities
-from d1ops.errors import NotAtomic, StatementRejected
+from d1ops.errors import NotAtomic
 from d1ops.ops import probe
 
 if TYPE_CHECKING:
@@ -66,10 +66,11 @@ def test_a_target_that_keeps_part_of_a_batch_is_found_and_cleaned(small: Project
     assert any("left behind" in line for line in small.told)
 
 
-def test_a_probe_that_cannot_run_says_why(small: Project) -> None:
-    small.run("CREATE TABLE d1ops_probe (mine)")
-    with pytest.raises(StatementRejected, match="already exists"):
-        probe.run(remote(small, atomic=True))
+def test_what_a_killed_probe_left_is_dropped_and_said(small: Project) -> None:
+    small.run("CREATE TABLE d1ops_probe (n)")
+    assert probe.run(remote(small, atomic=True)) is Atomicity.PROVED
+    assert small.database.query("SELECT count(*) FROM sqlite_master").scalar() == 0
+    assert any("left behind by an earlier probe" in line for line in small.told)
 
 
 def test_facts_that_cannot_be_read_are_no_facts(small: Project) -> None:
