@@ -24,11 +24,12 @@ the target: `OutcomeUnknown` is the only one after which a change may have been 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from typing import Unpack
 
 
 class ExitCode(IntEnum):
@@ -194,6 +195,15 @@ class AnswerIsNo(D1opsError):
 # -- the database ----------------------------------------------------------------------------------------
 
 
+class AnswerFacts(TypedDict, total=False):
+    """The facts of an answer that every `DatabaseError` takes."""
+
+    code: int | None
+    status: int | None
+    ray: str | None
+    hint: str | None
+
+
 class DatabaseError(D1opsError):
     """The target did not do what it was asked.
 
@@ -241,12 +251,9 @@ class RateLimited(DatabaseError):
         message: str,
         *,
         retry_after_seconds: float | None = None,
-        code: int | None = None,
-        status: int | None = None,
-        ray: str | None = None,
-        hint: str | None = None,
+        **facts: Unpack[AnswerFacts],
     ) -> None:
-        super().__init__(message, code=code, status=status, ray=ray, hint=hint)
+        super().__init__(message, **facts)
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -270,12 +277,9 @@ class StatementRejected(DatabaseError):
         index: int | None = None,
         sql: str | None = None,
         offset: int | None = None,
-        code: int | None = None,
-        status: int | None = None,
-        ray: str | None = None,
-        hint: str | None = None,
+        **facts: Unpack[AnswerFacts],
     ) -> None:
-        super().__init__(message, code=code, status=status, ray=ray, hint=hint)
+        super().__init__(message, **facts)
         self.index = index
         self.sql = sql
         self.offset = offset

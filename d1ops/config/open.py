@@ -90,7 +90,8 @@ def _identify(client: D1Client, settings: Settings) -> tuple[str, str]:
     wanted = settings.database.database_name
     if wanted is not None and wanted != name:
         raise ConfigError(
-            f"{settings.env}: database {database_id} is named {name!r}, and {settings.shown_source} calls it {wanted!r}",
+            f"{settings.env}: database {database_id} is named {name!r},"
+            f" and {settings.shown_source} calls it {wanted!r}",
             file=settings.source,
             key="database.database_name",
             hint="npx wrangler d1 list shows which is which",

@@ -4,13 +4,12 @@
 adapter and the backup open the same class over a file. Foreign keys are always on; every `run` is one
 transaction; what D1 refuses is refused with the text that workerd gives.
 
-Sources: `d1ops.core.rules`; SQLite documentation (authorizer, limits, "PRAGMA foreign_keys is a no-op within a
-transaction").
+Sources: `d1ops.core.rules`, `d1ops.core.authorizer`; SQLite documentation (authorizer, limits, "PRAGMA foreign_keys is
+a no-op within a transaction").
 """
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from d1ops.core import rules
+from d1ops.core.authorizer import TRANSACTION_ACTIONS, action_allowed, refusal_of_text
 from d1ops.core.sql import is_read, quote_identifier, significant
 from d1ops.core.values import Meta, Result, Statement
 
@@ -49,6 +49,7 @@ class Engine:
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
         self._free = False
+        self._refused_action: int | None = None
         self.on_action: Callable[[int, str | None, str | None, str | None, str | None], None] | None = None
         """Called with every authorizer action of a script's statement while it is prepared."""
         connection.set_busy_timeout(5_000)
@@ -95,6 +96,8 @@ class Engine:
                 self.connection.execute("COMMIT")
         except apsw.Error as error:
             self._roll_back()
+            if self._refused_action in TRANSACTION_ACTIONS:
+                raise Rejected(rules.TRANSACTION_TEXT, index=index) from None
             raise _rejected(error, index) from None
         except Rejected as error:
             self._roll_back()
@@ -115,30 +118,35 @@ class Engine:
     def _begin(self, *, immediate: bool) -> None:
         try:
             self.connection.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
+            # A schema that another connection changed is noticed by the first statement that runs, after its columns
+            # were described; this one is it.
+            self.connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
         except apsw.Error as error:
+            self._roll_back()
             raise _rejected(error, 0) from None
 
     def _run_one(self, statement: Statement) -> Result:
-        first = next(significant(statement.sql), None)
-        if first is None:
-            raise Rejected("No SQL statements detected.")
-        if first.kind == "semicolon":
-            raise Rejected("SQL code did not contain a statement.")
-        if first.upper in rules.TRANSACTION_VERBS:
-            raise Rejected(rules.TRANSACTION_TEXT)
+        refusal = refusal_of_text(statement.sql)
+        if refusal is not None:
+            raise Rejected(refusal)
+        self._refused_action = None
         before = self.connection.total_changes()
         started = time.perf_counter()
         cursor = self.connection.cursor()
         columns: tuple[str, ...] = ()
         rows: list[Row] = []
+        parameters = 0
 
         def describe(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
-            # Of several statements in one text the answer is the last one's, as through D1's binding; apsw passes
-            # a comment at the end here as well.
-            nonlocal columns
-            if next(significant(sql), None) is None:
-                return True
+            # Of several statements in one text the answer is the last one's, as through D1's binding.
+            nonlocal columns, parameters
+            if parameters:
+                raise Rejected(
+                    "When executing multiple SQL statements in a single call, only the last statement can have "
+                    "parameters."
+                )
             columns = tuple(column[0] for column in cursor.get_description())
+            parameters = cursor.bindings_count
             rows.clear()
             return True
 
@@ -231,12 +239,11 @@ class Engine:
 
     @contextmanager
     def _without_limits(self) -> Iterator[None]:
-        for limit, _ in _LIMITS:
-            self.connection.limit(limit, 0x7FFFFFFF)
+        before = [(limit, self.connection.limit(limit, 0x7FFFFFFF)) for limit, _ in _LIMITS]
         try:
             yield
         finally:
-            for limit, value in _LIMITS:
+            for limit, value in before:
                 self.connection.limit(limit, value)
 
     def ask(self, sql: str, params: Sequence[Param] = ()) -> list[Row]:
@@ -274,76 +281,11 @@ class Engine:
             return apsw.SQLITE_OK
         if self.on_action is not None:
             self.on_action(action, first, second, database, trigger)
-        return apsw.SQLITE_OK if _allowed(action, first or "", second, database) else apsw.SQLITE_DENY
+        if action_allowed(action, first or "", second, database):
+            return apsw.SQLITE_OK
+        self._refused_action = action
+        return apsw.SQLITE_DENY
 
-
-def _allowed(action: int, first: str, second: str | None, database: str | None) -> bool:
-    """Return whether D1's authorizer lets an action pass."""
-    match action:
-        case apsw.SQLITE_PRAGMA:
-            return database != "temp" and pragma_allowed(first, second)
-        case apsw.SQLITE_FUNCTION:
-            return (second or "").lower() in rules.FUNCTIONS
-        case apsw.SQLITE_CREATE_VTABLE | apsw.SQLITE_DROP_VTABLE:
-            return (second or "").lower() in rules.MODULES
-        case apsw.SQLITE_ALTER_TABLE:
-            return not (second or "").lower().startswith(rules.RESERVED_PREFIX)
-        case _ if action in _DENIED_ACTIONS:
-            return False
-        case _ if action in _ACTIONS_OF_A_TABLE:
-            return not first.lower().startswith(rules.RESERVED_PREFIX)
-        case _:
-            return True
-
-
-def pragma_allowed(name: str, argument: str | None) -> bool:
-    """Return whether D1 accepts a pragma in this form (workerd's allow-list)."""
-    name = name.lower()
-    if name in rules.PRAGMAS_WITHOUT_ARGUMENT:
-        return argument is None
-    if name in rules.PRAGMAS_BOOLEAN:
-        return argument is None or argument.lower() in _BOOLEANS
-    if name in rules.PRAGMAS_OF_A_NAME:
-        return argument is not None and not argument.lower().startswith(rules.RESERVED_PREFIX)
-    if name in rules.PRAGMAS_OPTIONAL_NAME:
-        return argument is None or not argument.lower().startswith(rules.RESERVED_PREFIX)
-    if name in rules.PRAGMAS_OPTIONAL_NUMBER:
-        return argument is None or re.fullmatch(r"-?(0x[0-9a-fA-F]+|\d+)", argument) is not None
-    return False
-
-
-_BOOLEANS = frozenset(("on", "off", "true", "false", "yes", "no", "0", "1"))
-
-_DENIED_ACTIONS = frozenset(
-    (
-        apsw.SQLITE_TRANSACTION,
-        apsw.SQLITE_SAVEPOINT,
-        apsw.SQLITE_ATTACH,
-        apsw.SQLITE_DETACH,
-        apsw.SQLITE_CREATE_TEMP_INDEX,
-        apsw.SQLITE_CREATE_TEMP_TABLE,
-        apsw.SQLITE_CREATE_TEMP_TRIGGER,
-        apsw.SQLITE_CREATE_TEMP_VIEW,
-        apsw.SQLITE_DROP_TEMP_INDEX,
-        apsw.SQLITE_DROP_TEMP_TABLE,
-        apsw.SQLITE_DROP_TEMP_TRIGGER,
-        apsw.SQLITE_DROP_TEMP_VIEW,
-    )
-)
-
-_ACTIONS_OF_A_TABLE = frozenset(
-    (
-        apsw.SQLITE_READ,
-        apsw.SQLITE_INSERT,
-        apsw.SQLITE_UPDATE,
-        apsw.SQLITE_DELETE,
-        apsw.SQLITE_CREATE_TABLE,
-        apsw.SQLITE_CREATE_INDEX,
-        apsw.SQLITE_CREATE_VIEW,
-        apsw.SQLITE_CREATE_TRIGGER,
-        apsw.SQLITE_DROP_TABLE,
-    )
-)
 
 _LIMITS = (
     (apsw.SQLITE_LIMIT_SQL_LENGTH, rules.MAX_STATEMENT_BYTES),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from d1ops.core.ledger import EventKind
-
 if TYPE_CHECKING:
     from d1ops.core.catalog import Migration, Script
+    from d1ops.core.ledger import EventKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,11 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def fold(name: str) -> str:
+    """Return `name` as SQLite compares it: letters of ASCII in lower case, all others as they are."""
+    return name.lower() if name.isascii() else "".join(c.lower() if c.isascii() else c for c in name)
+
+
 def quote_if_needed(name: str) -> str:
     """Return `name` as a person would write it: plain where SQLite takes it so, else quoted."""
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.upper() not in apsw.keywords
@@ -240,13 +245,18 @@ def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
     return match.end() if match else -1
 
 
+def semicolon_after(text: str, start: int) -> int:
+    """Return the offset after the next semicolon that nothing hides, or -1. `start` is not inside of a token."""
+    return _end_of(_UP_TO_SEMICOLON, text, start)
+
+
 def _statement_end(text: str, begin: int) -> int:
     """Return the offset after the semicolon that ends the statement at `begin`, or -1 when none does."""
-    end = _end_of(_UP_TO_SEMICOLON, text, begin)
+    end = semicolon_after(text, begin)
     if _TRIGGER.match(text, begin):
         # A trigger ends where END stands alone between two semicolons; the END of a CASE never does.
         while end >= 0 and not (_END.match(text, end) and apsw.complete(text[begin : _end_of(_END, text, end)])):
-            end = _end_of(_UP_TO_SEMICOLON, text, end)
+            end = semicolon_after(text, end)
         end = _end_of(_END, text, end) if end >= 0 else end
     return end
 

@@ -64,7 +64,6 @@ class SqliteDatabase:
     ) -> None:
         self._path = Path(path)
         self._bookmarks = bookmarks
-        self._busy_timeout_seconds = busy_timeout_seconds
         self._now = now
         self._requests = 0
         self._is_absent = not create and not self._path.exists()
@@ -103,7 +102,7 @@ class SqliteDatabase:
             results = self._engine.run(statements)
         except Rejected as error:
             raise self._error(error, statements) from None
-        size_bytes = 0 if self._is_absent else self._path.stat().st_size
+        size_bytes = self._size_bytes()
         return tuple(_as_json(result, size_bytes, lossy=lossy) for result in results)
 
     def bookmark(self) -> Bookmark:
@@ -141,7 +140,8 @@ class SqliteDatabase:
                     for statement in _dump(self._engine):
                         written += sink.write((("\n" if written else "") + statement).encode())
                 finally:
-                    connection.execute("COMMIT")
+                    if connection.in_transaction:
+                        connection.execute("COMMIT")
         except apsw.Error as error:
             raise _unusable(self._path, error) from None
         return Export(written, f"{self._path.stem}.sql")
@@ -172,6 +172,12 @@ class SqliteDatabase:
 
         folder = self._bookmarks or self._path.with_name(f"{self._path.name}.bookmarks")
         return SnapshotStore(folder, now=self._now)
+
+    def _size_bytes(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except OSError:  # Absent, or moved away by another program while it is open here.
+            return 0
 
     def _must_exist(self) -> None:
         if self._is_absent:
@@ -326,9 +332,8 @@ def _dump(engine: Engine) -> Iterator[str]:
             raise StatementRejected("D1 Export error: cannot export databases with Virtual Tables (fts5)")
         if name == "sqlite_sequence":
             yield "DELETE FROM sqlite_sequence;"
-        elif name.startswith("sqlite_stat"):
+        elif name == "sqlite_stat1":
             yield "ANALYZE sqlite_schema;"
-            yield f"DELETE FROM {quote_identifier(name)};"
         elif name.lower().startswith(("_cf_", "sqlite_")):
             continue
         else:

@@ -8,7 +8,6 @@ import os
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d1ops.core.catalog import Catalog, build_catalog
@@ -16,6 +15,7 @@ from d1ops.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from d1ops.core.queries import Query
     from d1ops.database.base import Database
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 def _silent(_: str) -> None:
     return None
+
+
+def _who() -> str:
+    """Return who runs the command: in CI the run's actor, else the user's login name."""
+    for name in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "D1OPS_ACTOR"):
+        if os.environ.get(name):
+            return os.environ[name]
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,7 @@ class Workspace:
     protected: bool = False
     rollbacks_folder: str = "db/rollbacks"
     backup_max_bytes: int = 64 * 1024 * 1024
-    actor: str = field(default_factory=lambda: who())
+    actor: str = field(default_factory=_who)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     nonce: Callable[[], str] = lambda: secrets.token_hex(12)
     tell: Callable[[str], None] = _silent
@@ -59,17 +70,6 @@ class Workspace:
             folder = folder / part
             folder.mkdir(mode=0o700, exist_ok=True)
         return folder
-
-
-def who() -> str:
-    """Return who runs the command: in CI the run's actor, else the user's login name."""
-    for name in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "D1OPS_ACTOR"):
-        if os.environ.get(name):
-            return os.environ[name]
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def read_catalog(project: Path, migrations: str, rollbacks: str) -> Catalog:

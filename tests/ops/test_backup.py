@@ -76,7 +76,7 @@ def test_every_kind_of_value_and_object_comes_back(project: Project, tmp_path: P
             st.none(),
             st.integers(-(2**63), 2**63 - 1),
             st.floats(allow_nan=False),
-            st.text(st.characters(exclude_categories=("Cs",))),
+            st.text(st.characters(codec="utf-8")),
             st.binary(),
         ),
         max_size=30,
@@ -119,7 +119,7 @@ def test_a_flipped_byte_is_found(filled: Project, place: float) -> None:
     data = bytearray(backup.data.read_bytes())
     data[int(len(data) * place)] ^= 1
     backup.data.write_bytes(data)
-    with pytest.raises(BackupRefused, match="checksum differs"):
+    with pytest.raises(BackupRefused, match=r"checksum differs"):
         backups.verify(filled.workspace, backup.id)
 
 
@@ -132,21 +132,21 @@ def test_other_rows_under_a_matching_checksum_are_found(filled: Project) -> None
     manifest = json.loads(path.read_text())
     manifest["data_sha256"] = backups._sha256(backup.data.read_bytes())
     path.write_text(json.dumps(manifest))
-    with pytest.raises(BackupRefused, match="the rows of users are not the rows that were read"):
+    with pytest.raises(BackupRefused, match=r"the rows of users are not the rows that were read"):
         backups.verify(filled.workspace, backup.id)
 
 
 @pytest.mark.parametrize("wanted", ["nope", "../../etc", "20261122T120000Z-zzzzzz", "20261122T120000Z-000000"])
 def test_an_unknown_id_is_no_path(filled: Project, wanted: str) -> None:
     backups.create(filled.workspace)
-    with pytest.raises(UsageError, match="no backup of dev has the id"):
+    with pytest.raises(UsageError, match=r"no backup of dev has the id"):
         backups.verify(filled.workspace, wanted)
 
 
 def test_a_manifest_that_is_none_is_refused(filled: Project) -> None:
     backup, _ = backups.create(filled.workspace)
     (backup.folder / "manifest.json").write_text('{"id": "x"}')
-    with pytest.raises(BackupRefused, match="is not a manifest of this version"):
+    with pytest.raises(BackupRefused, match=r"is not a manifest of this version"):
         backups.verify(filled.workspace, backup.id)
 
 
@@ -154,7 +154,7 @@ def test_a_target_over_the_budget_is_refused_before_rows_are_read(filled: Projec
     from dataclasses import replace
 
     workspace = replace(filled.workspace, backup_max_bytes=1000)
-    with pytest.raises(BackupRefused, match="more than the 1,000"):
+    with pytest.raises(BackupRefused, match=r"more than the 1,000"):
         backups.create(workspace)
     assert backups.listed(workspace) == []
 
@@ -196,7 +196,7 @@ def test_a_backup_of_another_database_is_not_a_point_in_time_of_this_one(filled:
     backup, _ = backups.create(filled.workspace)
     filled.database = SqliteDatabase(tmp_path / "other.sqlite")
     filled.run("CREATE TABLE x (a)")
-    with pytest.raises(UsageError, match="is of database"):
+    with pytest.raises(UsageError, match=r"is of database"):
         restore.prepare(filled.workspace, backup.id)
     filled.database.close()
 
@@ -204,7 +204,7 @@ def test_a_backup_of_another_database_is_not_a_point_in_time_of_this_one(filled:
 def test_a_restore_into_a_file_never_overwrites(filled: Project, tmp_path: Path) -> None:
     backup, _ = backups.create(filled.workspace)
     (tmp_path / "there").write_text("mine")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match=r"exists already"):
         restore.load(filled.workspace, backup.id, tmp_path / "there")
     assert (tmp_path / "there").read_text() == "mine"
 

@@ -46,7 +46,7 @@ def test_a_schema_only_run_needs_no_backup_and_few_requests(small: Project) -> N
 def test_to_stops_there_and_cannot_stop_at_what_is_applied(small: Project) -> None:
     small.migrate(to="0002")
     assert small.states() == {"0001": "applied", "0002": "applied", "0003": "pending"}
-    with pytest.raises(UsageError, match="0002_clerk.sql is applied already"):
+    with pytest.raises(UsageError, match=r"0002_clerk.sql is applied already"):
         small.migrate(to="2")
     with pytest.raises(UnknownMigration):
         small.migrate(to="9")
@@ -59,7 +59,7 @@ def test_nothing_pending_is_nothing_to_do(filled: Project) -> None:
 def test_a_file_that_sorts_before_the_newest_is_out_of_order(filled: Project) -> None:
     filled.write({"0000_late.sql": "CREATE TABLE late (a);\n"})
     assert filled.states()["0000"] == State.OUT_OF_ORDER
-    with pytest.raises(LedgerRefused, match="0000_late.sql sorts before the newest applied migration"):
+    with pytest.raises(LedgerRefused, match=r"0000_late.sql sorts before the newest applied migration"):
         filled.migrate()
     filled.migrate(only="0")
     assert filled.states()["0000"] == "applied"
@@ -100,7 +100,7 @@ def test_a_migration_rolled_back_and_applied_by_another_tool_is_unverified(fille
 def test_a_protected_env_takes_a_rolled_back_one_only_when_named(filled: Project) -> None:
     filled.rollback("3")
     filled.protected = True
-    with pytest.raises(LedgerRefused, match="takes it again only when named"):
+    with pytest.raises(LedgerRefused, match=r"takes it again only when named"):
         filled.migrate()
     filled.migrate(only="3")
     assert filled.states()["0003"] == "applied"

@@ -7,43 +7,42 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from d1ops.core.values import Statement
-from d1ops.database.base import Atomicity, Capabilities
+from d1ops.database.base import Atomicity
 from d1ops.errors import NotAtomic
 from d1ops.ops import probe
+from tests.support.delegate import Delegate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from d1ops.core.values import Param, Result
+    from d1ops.core.values import Result, Statement
+    from d1ops.database.base import Capabilities, Database
     from d1ops.ops.workspace import Workspace
     from tests.support.project import Project
 
 
-class Remote:
-    """The embedded database as a target that says nothing about its batches; `atomic=False` makes it run a batch
-    statement by statement, each for itself."""
+class Remote(Delegate):
+    """A target that says nothing about its batches; `atomic=False` makes it run a batch statement by statement, each
+    for itself."""
 
-    capabilities = Capabilities(Atomicity.UNKNOWN, ingest=True, time_travel=True, create=True)
+    def __init__(self, inner: Database, *, atomic: bool) -> None:
+        super().__init__(inner)
+        self.atomic = atomic
 
-    def __init__(self, project: Project, *, atomic: bool) -> None:
-        self._inner = project.database
-        self._atomic = atomic
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(self.inner.capabilities, atomic_batch=Atomicity.UNKNOWN)
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._inner, name)
-
-    def query(self, sql: str, params: Sequence[Param] = ()) -> Result:
-        return self._inner.query(sql, params)
-
-    def batch(self, statements: Sequence[Statement], **how: bool) -> tuple[Result, ...]:
-        if self._atomic:
-            return self._inner.batch(statements, **how)
-        return tuple(self._inner.query(s.sql, s.params) for s in statements)
+    def batch(
+        self, statements: Sequence[Statement], *, reads_only: bool = False, lossy: bool = False
+    ) -> tuple[Result, ...]:
+        if self.atomic:
+            return super().batch(statements, reads_only=reads_only, lossy=lossy)
+        return tuple(self.inner.query(s.sql, s.params) for s in statements)
 
 
 def remote(project: Project, *, atomic: bool) -> Workspace:
-    return replace(project.workspace, database=Remote(project, atomic=atomic))  # type: ignore[arg-type] - delegates
+    return replace(project.workspace, database=Remote(project.database, atomic=atomic))
 
 
 def test_an_atomic_target_is_found_to_be_one_and_remembered(small: Project) -> None:

@@ -9,8 +9,7 @@ import pytest
 
 from d1ops.core.mirror import schema_of
 from d1ops.core.replay import replay
-from d1ops.core.values import Statement
-from d1ops.database.base import Atomicity, Capabilities
+from d1ops.database.base import Atomicity
 from d1ops.errors import (
     LedgerRefused,
     LossRefused,
@@ -23,13 +22,16 @@ from d1ops.errors import (
 )
 from d1ops.ops import rollback
 from d1ops.ops.backup import VerifiedBackup
+from d1ops.ops.change import Applied, Prepared
 from d1ops.ops.look import look
+from tests.support.delegate import Delegate
 from tests.support.project import YES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from d1ops.core.values import Result
+    from d1ops.core.values import Result, Statement
+    from d1ops.database.base import Capabilities, Database
     from tests.support.project import Project
 
 REBUILD = (
@@ -41,13 +43,13 @@ REBUILD = (
 )
 
 
-def prepared(project: Project, wanted: str, *, cascade: bool = False) -> rollback.Prepared:
+def prepared(project: Project, wanted: str, *, cascade: bool = False) -> Prepared:
     found = rollback.prepare(project.workspace, wanted, cascade=cascade)
-    assert isinstance(found, rollback.Prepared)
+    assert isinstance(found, Prepared)
     return found
 
 
-def send(project: Project, ready: rollback.Prepared) -> rollback.Applied:
+def send(project: Project, ready: Prepared) -> Applied:
     assert ready.backup is not None
     return rollback.rollback(project.workspace, ready, ready.backup, YES)
 
@@ -113,13 +115,13 @@ def test_links_set_to_null_are_losses_though_no_count_changes(filled: Project) -
 
 def test_a_script_that_forgets_an_object_is_refused(filled: Project) -> None:
     filled.write({}, {"0003_rollback.sql": "SELECT 1;\n"})
-    with pytest.raises(StructureRefused, match="index artists_user is left over"):
+    with pytest.raises(StructureRefused, match=r"index artists_user is left over"):
         filled.rollback("3")
 
 
 def test_a_script_that_takes_a_foreign_object_is_refused(filled: Project) -> None:
     filled.write({}, {"0003_rollback.sql": "DROP INDEX artists_user; DROP INDEX users_clerk;\n"})
-    with pytest.raises(StructureRefused, match="index users_clerk is gone"):
+    with pytest.raises(StructureRefused, match=r"index users_clerk is gone"):
         filled.rollback("3")
 
 
@@ -130,11 +132,12 @@ def test_a_rebuild_that_loses_a_default_is_refused(project: Project) -> None:
             "0002_b.sql": "ALTER TABLE t ADD COLUMN c;\n",
         },
         {
-            "0002_rollback.sql": "CREATE TABLE t2 (a INTEGER PRIMARY KEY, b TEXT);\nINSERT INTO t2 SELECT a, b FROM t;\n"
+            "0002_rollback.sql": "CREATE TABLE t2 (a INTEGER PRIMARY KEY, b TEXT);\n"
+            "INSERT INTO t2 SELECT a, b FROM t;\n"
             "DROP TABLE t;\nALTER TABLE t2 RENAME TO t;\n"
         },
     ).migrate()
-    with pytest.raises(StructureRefused, match="table t is not what it was without the migration"):
+    with pytest.raises(StructureRefused, match=r"table t is not what it was without the migration"):
         project.rollback("2")
 
 
@@ -145,7 +148,8 @@ def test_another_column_order_is_a_warning(project: Project) -> None:
             "0002_b.sql": "ALTER TABLE t ADD COLUMN c;\n",
         },
         {
-            "0002_rollback.sql": "CREATE TABLE t2 (b TEXT, a INTEGER PRIMARY KEY);\nINSERT INTO t2 (a, b) SELECT a, b FROM t;\n"
+            "0002_rollback.sql": "CREATE TABLE t2 (b TEXT, a INTEGER PRIMARY KEY);\n"
+            "INSERT INTO t2 (a, b) SELECT a, b FROM t;\n"
             "DROP TABLE t;\nALTER TABLE t2 RENAME TO t;\n"
         },
     ).migrate()
@@ -164,7 +168,7 @@ def test_drift_elsewhere_survives_and_is_reported(filled: Project) -> None:
 
 def test_drift_in_what_is_rolled_back_is_refused(filled: Project) -> None:
     filled.run("DROP INDEX users_clerk", "CREATE INDEX users_clerk ON users (clerk_id)")
-    with pytest.raises(StructureRefused, match="another form than the migrations made of: index users_clerk"):
+    with pytest.raises(StructureRefused, match=r"another form than the migrations made of: index users_clerk"):
         filled.rollback("2")
 
 
@@ -216,12 +220,12 @@ def test_a_changed_or_missing_file_makes_the_proof_impossible(filled: Project) -
     text = path.read_text()
     path.write_text(text + "-- edited\n")
     assert filled.states()["0001"] == "changed"
-    with pytest.raises(LedgerRefused, match="0001_base.sql was changed after it was applied"):
+    with pytest.raises(LedgerRefused, match=r"0001_base.sql was changed after it was applied"):
         filled.rollback("2")
     path.unlink()
     (filled.root / "db" / "rollbacks" / "0001_rollback.sql").unlink()
     assert filled.states()["0001"] == "missing"
-    with pytest.raises(LedgerRefused, match="0001_base.sql is applied and its file is missing"):
+    with pytest.raises(LedgerRefused, match=r"0001_base.sql is applied and its file is missing"):
         filled.rollback("2")
 
 
@@ -244,7 +248,7 @@ def test_foreign_keys_left_dangling_are_refused(project: Project) -> None:
             "INSERT INTO c VALUES (99);\nPRAGMA defer_foreign_keys=OFF;\n"
         },
     ).migrate()
-    with pytest.raises(StructureRefused, match="1 in c towards p"):
+    with pytest.raises(StructureRefused, match=r"1 in c towards p"):
         project.rollback("2")
 
 
@@ -268,52 +272,51 @@ def test_a_change_between_rehearsal_and_batch_refuses_itself(filled: Project, ch
 def test_a_backup_that_verification_did_not_make_does_not_exist(filled: Project) -> None:
     ready = prepared(filled, "2")
     assert ready.backup is not None
-    with pytest.raises(TypeError, match="made by verifying"):
+    with pytest.raises(TypeError, match=r"made by verifying"):
         VerifiedBackup(ready.backup.manifest, ready.backup.folder)
     other = prepared(filled, "2").backup
     assert other is not None
-    with pytest.raises(StructureRefused, match="rehearsed on another backup"):
+    with pytest.raises(StructureRefused, match=r"rehearsed on another backup"):
         rollback.rollback(filled.workspace, ready, other, YES)
 
 
-class Unproved:
-    """The embedded database, saying that nobody knows whether its batches are atomic, and losing answers on demand."""
+class Unproved(Delegate):
+    """A target about whose batches nobody knows."""
 
-    def __init__(self, project: Project, *, lose_after: bool = False, lose_before: bool = False) -> None:
-        self._inner = project.database
-        self._lose_after, self._lose_before = lose_after, lose_before
-        self.capabilities = Capabilities(
-            Atomicity.PROVED if lose_after or lose_before else Atomicity.UNKNOWN, True, True, True
-        )  # noqa: FBT003 - all of them
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(self.inner.capabilities, atomic_batch=Atomicity.UNKNOWN)
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._inner, name)
+
+class Losing(Delegate):
+    """A target whose answers to writes are lost, before or after the write was carried out."""
+
+    def __init__(self, inner: Database, *, carried_out: bool) -> None:
+        super().__init__(inner)
+        self.carried_out = carried_out
 
     def batch(
         self, statements: Sequence[Statement], *, reads_only: bool = False, lossy: bool = False
     ) -> tuple[Result, ...]:
         if reads_only:
-            return self._inner.batch(statements, reads_only=True, lossy=lossy)
-        if not self._lose_before:
-            results = self._inner.batch(statements)
-            if not self._lose_after:
-                return results
+            return super().batch(statements, reads_only=True, lossy=lossy)
+        if self.carried_out:
+            super().batch(statements)
         raise OutcomeUnknown("the connection broke")
 
 
 def test_a_target_that_nobody_proved_atomic_is_not_changed(filled: Project) -> None:
     ready = prepared(filled, "2")
     assert ready.backup is not None
-    workspace = replace(filled.workspace, database=Unproved(filled))  # type: ignore[arg-type] - delegates the rest
-    with pytest.raises(NotAtomic, match="nobody has proved"):
+    workspace = replace(filled.workspace, database=Unproved(filled.database))
+    with pytest.raises(NotAtomic, match=r"nobody has proved"):
         rollback.rollback(workspace, ready, ready.backup, YES)
 
 
 def test_a_lost_answer_is_looked_up_and_never_sent_again(filled: Project) -> None:
     ready = prepared(filled, "2")
     assert ready.backup is not None
-    database = Unproved(filled, lose_after=True)
-    workspace = replace(filled.workspace, database=database)  # type: ignore[arg-type] - delegates the rest
+    workspace = replace(filled.workspace, database=Losing(filled.database, carried_out=True))
     applied = rollback.rollback(workspace, ready, ready.backup, YES)
     assert [e.kind for e in applied.look.history].count("rollback") == 1
     assert filled.states()["0002"] == "rolled back"
@@ -322,7 +325,7 @@ def test_a_lost_answer_is_looked_up_and_never_sent_again(filled: Project) -> Non
 def test_a_request_that_never_arrived_is_reported_as_unknown(filled: Project) -> None:
     ready = prepared(filled, "2")
     assert ready.backup is not None
-    workspace = replace(filled.workspace, database=Unproved(filled, lose_before=True))  # type: ignore[arg-type] - as above
-    with pytest.raises(OutcomeUnknown, match="does not show the change now"):
+    workspace = replace(filled.workspace, database=Losing(filled.database, carried_out=False))
+    with pytest.raises(OutcomeUnknown, match=r"does not show the change now"):
         rollback.rollback(workspace, ready, ready.backup, YES)
     assert filled.states()["0002"] == "applied"

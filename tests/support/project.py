@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from d1ops.core.lossless import RawText, decode, projection
 from d1ops.core.sql import quote_identifier
 from d1ops.core.values import Statement
 from d1ops.ops import migrate, rollback
@@ -18,7 +19,7 @@ from d1ops.ops.workspace import Workspace, read_catalog
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from d1ops.core.values import Row
+    from d1ops.core.values import Value
     from d1ops.database.base import Database
     from d1ops.ops.change import Applied
 
@@ -87,19 +88,20 @@ class Project:
         workspace = self.workspace
         return {status.label: status.state.value for status in look(workspace).statuses(workspace)}
 
-    def rows(self, *, without: tuple[str, ...] = ()) -> dict[str, list[Row]]:
+    def rows(self, *, without: tuple[str, ...] = ()) -> dict[str, list[tuple[Value | RawText, ...]]]:
         """Every row of every table of the user, ordered; columns named in `without` (`table.column`) left out."""
         seen = look(self.workspace)
-        found: dict[str, list[Row]] = {}
+        found: dict[str, list[tuple[Value | RawText, ...]]] = {}
         for table in seen.schema.tables():
             columns = [
                 str(name)
                 for (name,) in self.database.query("SELECT name FROM pragma_table_info(?1)", (table,)).rows
-                if f"{table}.{name}" not in without
+                if f"{table}.{name!s}" not in without
             ]
-            listed = ", ".join(map(quote_identifier, columns))
-            rows = self.database.query(f"SELECT {listed} FROM {quote_identifier(table)}").rows
-            found[table] = sorted(rows, key=repr)
+            listed = ", ".join(map(projection, columns))
+            statement = Statement(f"SELECT {listed} FROM {quote_identifier(table)}")
+            (result,) = self.database.batch([statement], reads_only=True, lossy=True)
+            found[table] = sorted((tuple(map(decode, row)) for row in result.rows), key=repr)
         return found
 
 

@@ -21,7 +21,7 @@ from d1ops.core.binding import bind
 from d1ops.core.values import SAFE_INTEGER, Bookmark, Meta, Restored, Result, Statement
 from d1ops.database.base import Atomicity, Capabilities, Export, Target
 from d1ops.database.workerd.process import Host, Lost, Versions
-from d1ops.errors import OutcomeUnknown, PrecisionLost, StatementRejected, UnexpectedResponse, Unreachable
+from d1ops.errors import OutcomeUnknown, PrecisionLost, StatementRejected, UnexpectedResponse, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,7 +111,7 @@ class WorkerdDatabase:
         """Run statements in one transaction, all or nothing. With `reads_only` a lost answer is asked for again."""
         if not statements:
             return ()
-        body = json.dumps({"statements": [_wire(index, each) for index, each in enumerate(statements)]}).encode()
+        body = json.dumps({"statements": [_wire(each) for each in statements]}).encode()
         answer = self._send("/batch", body, statements, reads_only=reads_only)
         return tuple(_result(each, lossy=lossy) for each in answer["results"])
 
@@ -226,11 +226,11 @@ def database_file(state: Path, database_id: str) -> Path:
     return state / "v3" / "d1" / _NAMESPACE / f"{(base + check).hex()}.sqlite"
 
 
-def _wire(index: int, statement: Statement) -> dict[str, Any]:
+def _wire(statement: Statement) -> dict[str, Any]:
     try:
         sql, params = bind(statement.sql, statement.params)
     except ValueError as error:
-        raise StatementRejected(str(error), index=index, sql=statement.sql) from None
+        raise UsageError(str(error)) from None
     return {"sql": sql, "params": params}
 
 
