@@ -1,0 +1,159 @@
+"""`audit`, `doctor` and `docs`: they look, and say what should be done."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from d1ops.cli.call import Call
+from d1ops.cli.declare import command
+from d1ops.errors import ExitCode
+
+if TYPE_CHECKING:
+    from d1ops.core.audit.finding import Finding
+    from d1ops.core.audit.report import Report
+    from d1ops.ops.doctor import Diagnosis
+
+
+class FailOn(StrEnum):
+    """The least severity of a finding that makes the answer no."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    NEVER = "never"
+
+
+@command("audit", "d1ops audit", "d1ops audit --env staging --fail-on error", "d1ops audit --format json")
+def audit(
+    call: Call,
+    fail_on: Annotated[
+        FailOn, typer.Option("--fail-on", help="Exit 1 for a finding of this severity or a weightier one.")
+    ] = FailOn.WARNING,
+) -> ExitCode:
+    """Find missing indexes and queries that read whole tables.
+
+    Looks at every foreign key and at every query in the project's folder of queries. The schema is the target's own,
+    the plans are SQLite's own; at most two requests. Reads only.
+    """
+    from d1ops.cli.documents import target_document
+    from d1ops.core.audit.finding import Severity
+    from d1ops.core.audit.report import to_json
+    from d1ops.ops import audit as use_case
+    from d1ops.ops.workspace import read_queries
+
+    settings = call.settings()
+    queries = read_queries(settings.project, settings.catalog.queries)
+    with call.open(catalog=False) as workspace:
+        done = use_case.audit(workspace.database, queries, workspace.ledger)
+        call.note(target=target_document(workspace, None), **to_json(done.report), requests=done.requests)
+        call.answer(_audit_lines(done.report))
+    worst = done.report.worst
+    if worst is None or fail_on is FailOn.NEVER:
+        return ExitCode.DONE
+    return ExitCode.NO if worst.rank >= Severity(fail_on.value).rank else ExitCode.DONE
+
+
+@command("doctor", "d1ops doctor", "d1ops doctor --probe --env staging", "d1ops doctor --foreign-keys --format json")
+def doctor(
+    call: Call,
+    probe: Annotated[
+        bool,
+        typer.Option("--probe", help="Find out whether the target executes a batch all or nothing, and remember it."),
+    ] = False,
+    foreign_keys: Annotated[
+        bool,
+        typer.Option("--foreign-keys", help="Count violations on a remote target too, where it may be billed."),
+    ] = False,
+) -> ExitCode:
+    """Examine a target and the local state.
+
+    Exits 1 when something is a problem. Reads only, but for --probe: that sends one batch that makes a table
+    d1ops_probe, fills it and must fail, and then looks whether anything is left.
+    """
+    from dataclasses import asdict
+
+    from d1ops.cli import diagnostics
+    from d1ops.cli.documents import target_document
+    from d1ops.cli.words import PROBE, target_line
+    from d1ops.ops import doctor as use_case
+
+    with call.open() as workspace:
+        if probe:
+            diagnostics.tell(target_line(workspace, None))
+            diagnostics.tell(PROBE)
+        found = use_case.examine(workspace, probe=probe, foreign_keys=foreign_keys)
+        call.note(
+            target=target_document(workspace, None),
+            checks=[{**asdict(check), "state": check.state.value} for check in found.checks],
+            worst=found.worst.value,
+            requests=found.requests,
+        )
+        call.answer(_doctor_lines(found))
+    return ExitCode.NO if found.worst is use_case.Health.PROBLEM else ExitCode.DONE
+
+
+def _doctor_lines(found: Diagnosis) -> list[str]:
+    from d1ops.cli.text import columns
+
+    rows = [[check.state.value, check.name, check.fact] for check in found.checks]
+    lines: list[str] = []
+    for line, check in zip(columns(rows), found.checks, strict=True):
+        lines += [line, *([f"  try: {check.remedy}"] if check.remedy else [])]
+    return lines
+
+
+@command("docs", "d1ops docs", "d1ops docs --check")
+def docs(
+    call: Call,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 unless the file is up to date.")
+    ] = False,
+) -> ExitCode:
+    """Write docs/MIGRATION_ROLLBACK.md anew.
+
+    Every rollback is tried out on generated rows, and what it takes away is written down. Reaches no database.
+    Passages written by hand come from docs/rollback_notes/NNNN.md.
+    """
+    from d1ops.ops import docs as use_case
+    from d1ops.ops.workspace import read_catalog
+
+    settings = call.settings()
+    folders = settings.catalog
+    catalog = read_catalog(settings.project, folders.migrations, folders.rollbacks)
+    text = use_case.render(catalog, use_case.read_notes(settings.project))
+    call.note(file=use_case.RUNBOOK, changed=False)
+    if check:
+        use_case.check(settings.project, text)
+        call.answer([f"{use_case.RUNBOOK} is up to date"])
+        return ExitCode.DONE
+    changed = use_case.write(settings.project, text)
+    call.note(changed=changed)
+    call.answer([f"{use_case.RUNBOOK} {'written' if changed else 'is up to date'}"])
+    return ExitCode.DONE
+
+
+def _audit_lines(report: Report) -> list[str]:
+    from d1ops.cli.text import count
+
+    lines: list[str] = []
+    for finding in report.findings:
+        lines += [*_finding_lines(finding), ""]
+    summary = report.summary
+    facts = [
+        f"{summary.indexed_foreign_keys} of {count(summary.foreign_keys, 'foreign key')} indexed",
+        f"{count(summary.queries, 'query')}, {summary.queries_with_full_scan} with a full scan",
+        count(len(report.findings), "finding"),
+    ]
+    return [*lines, "; ".join(facts)]
+
+
+def _finding_lines(finding: Finding) -> list[str]:
+    place = f" ({finding.path}:{finding.line})" if finding.path and finding.line else ""
+    return [
+        f"{finding.severity.value}: {finding.message}{place} [{finding.rule}]",
+        *(f"    {line}" for line in finding.plan),
+        *([f"  fix: {finding.fix_sql}"] if finding.fix_sql else [f"  try: {finding.remedy}"]),
+    ]

@@ -1,0 +1,99 @@
+"""`status` and `plan`: where the target stands, and what would be run. They never write anything anywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from d1ops.cli.call import Call
+from d1ops.cli.declare import command
+from d1ops.cli.options import Only, To, refuse_both
+from d1ops.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from d1ops.core.ledger import MigrationStatus, State
+
+
+@command("status", "d1ops status", "d1ops status --env staging --exit-code", "d1ops status --format json")
+def status(
+    call: Call,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit 1 unless every migration is applied, as it is on disk.")
+    ] = False,
+    short: Annotated[bool, typer.Option("--short", help="Only count, and name what asks for something.")] = False,
+) -> ExitCode:
+    """Say where every migration stands. Reads only."""
+    from d1ops.cli.documents import migration_document, target_document
+    from d1ops.cli.words import target_line
+    from d1ops.core.ledger import State
+    from d1ops.ops.look import look
+
+    with call.open() as workspace:
+        seen = look(workspace)
+        found = seen.statuses(workspace)
+        tally = Counter(each.state for each in found)
+        call.note(
+            target=target_document(workspace, seen.size_bytes),
+            ledger=workspace.ledger,
+            migrations=[migration_document(each) for each in found],
+            summary={state.value: number for state, number in tally.items()},
+            requests=workspace.database.requests,
+        )
+        whole = [target_line(workspace, seen.size_bytes), "", *_migration_lines(found), ""]
+        call.answer([*([] if short else whole), *_summary_lines(found, tally)])
+    clean = tally.keys() <= {State.APPLIED, State.UNVERIFIED}
+    return ExitCode.NO if exit_code and not clean else ExitCode.DONE
+
+
+@command("plan", "d1ops plan", "d1ops plan --to 0009 --env staging")
+def plan(call: Call, to: To = None, only: Only = None) -> ExitCode:
+    """Say what `migrate` would run, in order. Reads only."""
+    from d1ops.cli.documents import plan_document, target_document
+    from d1ops.cli.words import plan_lines, target_line
+    from d1ops.ops import migrate
+    from d1ops.ops.look import look
+
+    refuse_both(to, only)
+    with call.open() as workspace:
+        seen = look(workspace)
+        call.note(target=target_document(workspace, seen.size_bytes), plan=[], refused=None)
+        found = migrate.plan(workspace, seen, to=to, only=only)
+        call.note(plan=plan_document(found), requests=workspace.database.requests)
+        lines = ["nothing to do: no migration is pending"] if found.is_empty else plan_lines(found)
+        call.answer([target_line(workspace, seen.size_bytes), "", *lines])
+    return ExitCode.DONE
+
+
+def _migration_lines(found: Sequence[MigrationStatus]) -> list[str]:
+    from d1ops.cli.text import moment, table
+
+    rows = [
+        [
+            each.label,
+            each.migration.name if each.migration else each.file,
+            each.state.value,
+            (moment(each.ledger.applied_at) or "") if each.ledger else "",
+        ]
+        for each in found
+    ]
+    return table(["number", "name", "state", "applied at"], rows)
+
+
+def _summary_lines(found: Sequence[MigrationStatus], tally: Mapping[State, int]) -> list[str]:
+    """How many are in each state, and for each state that asks for something what to do."""
+    from d1ops.cli.text import count
+    from d1ops.cli.words import labels
+    from d1ops.core.ledger import ADVICE
+
+    if not found:
+        return ["there are no migrations"]
+    counts = ", ".join(f"{number} {state.value}" for state, number in tally.items())
+    asking = {state: labels(each.label for each in found if each.state is state) for state in tally if state in ADVICE}
+    return [
+        f"{count(len(found), 'migration')}: {counts}",
+        *(f"{which} {state.value}: {ADVICE[state]}" for state, which in asking.items()),
+    ]

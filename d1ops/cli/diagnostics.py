@@ -1,0 +1,62 @@
+"""Standard error: narration, questions and errors. This is the only module that writes there.
+
+What it writes may hold names and texts out of a database, so control characters are made visible: a table's name
+cannot move the cursor of whoever reads it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+from d1ops.cli.text import printable
+
+_RED, _YELLOW, _PLAIN = "\033[31m", "\033[33m", "\033[0m"
+
+
+def tell(text: str) -> None:
+    """Write one fact. A reader that went away does not stop the command."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.flush()
+
+
+def warn(text: str) -> None:
+    """Write a fact that a person should act on."""
+    tell_marked("warning:", text, _YELLOW)
+
+
+def fail(message: str, hint: str | None = None) -> None:
+    """Write an error and, as a second line, what to try."""
+    tell_marked("error:", message, _RED)
+    if hint:
+        tell(f"try: {hint}")
+
+
+def tell_marked(mark: str, text: str, colour: str) -> None:
+    """Write a fact behind a mark, which is coloured where colour is wanted."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{colour}{mark}{_PLAIN}" if _has_colour() else mark)
+    tell(f" {text}")
+
+
+def _has_colour() -> bool:
+    """Whether colours are wanted: on a terminal, unless NO_COLOR is set (no-color.org) or the terminal has none."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def is_interactive() -> bool:
+    """Whether a person can read a question and answer it."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> str:
+    """Ask, and return the answer without the space around it. The end of the input is an empty answer."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(printable(question) + " ")
+        sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        tell("")
+    return answer.strip()

@@ -1,0 +1,60 @@
+"""From a command line to an exit code. Nothing that a user can cause ends in a traceback."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from d1ops.cli.app import build
+from d1ops.cli.call import Call, Format
+from d1ops.cli.failure import guarded, prepare_streams, requested_json, show
+from d1ops.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line (without the program's name) and return its exit code."""
+    prepare_streams()
+    words = list(argv)
+    call = Call(format=Format.JSON if requested_json(words) else Format.TEXT)
+    with _terminable():
+        return guarded(call, lambda: _parse_and_run(call, words))
+
+
+def _parse_and_run(call: Call, words: list[str]) -> ExitCode:
+    parser = typer.main.get_command(build())
+    try:
+        code: Any = parser.main(args=words, prog_name="d1ops", standalone_mode=False)
+    except typer.TyperException as problem:
+        path = getattr(getattr(problem, "ctx", None), "command_path", "d1ops")
+        is_early = path == "d1ops" and words[0].startswith("-")
+        hint = "put the options behind the command: d1ops status --env NAME" if is_early else f"{path} --help"
+        return ExitCode(show(call, UsageError(problem.format_message(), hint=hint)))
+    return ExitCode(code or ExitCode.DONE)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat SIGTERM as an interruption, so that files, sockets and processes are let go and the end is reported.
+
+    A signal that the caller ignores (`nohup`) stays ignored.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,92 @@
+"""Backups on the shelf, and the way back."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.cli.shell import Shell
+
+
+def create(shell: Shell) -> str:
+    return str(shell.ok("backup", "create", "--format", "json").json["backup"]["id"])
+
+
+def test_a_backup_is_made_listed_and_verified(filled: Shell) -> None:
+    assert filled.ok("backup", "list").out == "there are no backups of dev\n"
+    ended = filled.ok("backup", "create")
+    assert "restored and equal to the target" in ended.err
+    backup = ended.out.splitlines()[0].split()[1]
+    assert f"restore   d1ops restore {backup} --env dev" in ended.out
+    (listed,) = filled.ok("backup", "list", "--format", "json").json["backups"]
+    assert listed["id"] == backup
+    assert backup in filled.ok("backup", "list").out
+    assert f"{backup} is whole" in filled.ok("backup", "verify", backup).out
+    folder = filled.root / ".d1ops" / "backups" / "dev" / backup
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+    assert (filled.root / ".d1ops" / ".gitignore").read_text() == "*\n"
+
+
+def test_restore_shows_what_is_lost_and_how_to_take_it_back(filled: Shell) -> None:
+    backup = create(filled)
+    filled.write("INSERT INTO users (id, email) VALUES ('u3', 'late')")
+    filled.migration("0004_more.sql", "CREATE TABLE more (x);\n")
+    filled.ok("migrate", "--yes")
+    refused = filled("restore", backup)
+    assert refused.code == 5
+    assert "users            3      2     1" in refused.out
+    assert "migrate 0004_more.sql" in refused.out
+    document = filled.ok("restore", backup, "--yes", "--format", "json").json
+    losses = {row["table"]: row["rows_lost"] for row in document["blast_radius"]}
+    assert losses["users"] == 1
+    assert [event["migration"] for event in document["undone"]] == ["0004_more.sql"]
+    assert filled.read("SELECT count(*) FROM users") == ((2,),)
+    undo = document["undo"].split()
+    assert undo[:2] == ["d1ops", "restore"]
+    filled.ok(*undo[1:], "--yes")
+    assert filled.read("SELECT count(*) FROM users") == ((3,),)
+    kinds = [event["kind"] for event in filled.ok("history", "--format", "json").json["events"]]
+    assert kinds[-1] == "restore"
+
+
+def test_a_point_that_is_no_backup_says_that_nobody_can_say(filled: Shell) -> None:
+    create(filled)
+    now = datetime.now(UTC).isoformat()
+    ended = filled.ok("restore", now, "--yes")
+    assert f"rewind to {now} (bookmark " in ended.out
+    assert "so nobody can say which rows written since are lost" in ended.out
+    assert filled.ok("restore", now, "--yes", "--format", "json").json["blast_radius"] is None
+
+
+def test_a_backup_is_loaded_into_a_new_file_alone(filled: Shell) -> None:
+    backup = create(filled)
+    before = filled.tree()
+    assert "holds backup" in filled.ok("restore", backup, "--into", "copy.sqlite").out
+    copy = filled.root / "copy.sqlite"
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert filled("restore", backup, "--into", "copy.sqlite").code == 2
+    copy.unlink()
+    assert filled.tree() == before
+    assert filled("restore", backup, "--into", "no/such/folder/copy.sqlite").code == 2
+
+
+def test_prune_keeps_the_newest_and_those_that_the_history_needs(filled: Shell) -> None:
+    filled.ok("rollback", "3", "--yes")
+    needed = filled.ok("history", "--limit", "1", "--format", "json").json["events"][0]["backup"]
+    old = create(filled)
+    filled.write("INSERT INTO users (id) VALUES ('u4')")
+    new = create(filled)
+    dry = filled.ok("backup", "prune", "--keep-last", "1", "--dry-run", "--format", "json").json
+    assert (dry["removed"], dry["held"], dry["dry_run"]) == ([old], [needed], True)
+    assert len(filled.ok("backup", "list", "--format", "json").json["backups"]) == 3
+    ended = filled.ok("backup", "prune", "--keep-last", "1", "--yes")
+    assert f"{needed} stays: the history points at it" in ended.out
+    assert "1 backup removed" in ended.out
+    left = [each["id"] for each in filled.ok("backup", "list", "--format", "json").json["backups"]]
+    assert left == [needed, new]
+    filled.ok("backup", "prune", "--keep-last", "0", "--include-referenced", "--yes")
+    assert filled.ok("backup", "list", "--format", "json").json["backups"] == []
+    assert "0 backups removed" in filled.ok("backup", "prune", "--keep-last", "0").out
