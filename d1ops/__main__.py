@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -14,6 +15,8 @@ def main() -> None:
 
         output.write(f"d1ops {__version__}")
         sys.exit(0)
+    # The collector would walk every module while it is imported, and find nothing to collect.
+    gc.set_threshold(50_000)
     # A plugin found in the environment would cost time, and has no business in a program that holds a token.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:

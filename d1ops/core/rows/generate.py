@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from d1ops.core.mirror import schema_of
-from d1ops.core.rows.candidates import unquoted
+from d1ops.core.rows.checks import mentioned, unquoted
 from d1ops.core.rows.filler import Table
 from d1ops.core.rows.shapes import read_shape
 from d1ops.core.rows.words import Draw, named, typed
@@ -103,17 +103,9 @@ def _in_order(shapes: Sequence[Shape]) -> tuple[list[Shape], list[Shape]]:
 
 def _fill_text_index(engine: Engine, table: str, rows: int, seed: int) -> tuple[list[Statement], Filled]:
     """Insert simple texts into a virtual table, if it is an FTS5 table that nothing else fills."""
-    sql = str(engine.ask_one("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)))
-    words = [token.text for token in significant(sql)]
-    options = [
-        unquoted(words[i + 2]) for i, word in enumerate(words[:-2]) if [word.lower(), words[i + 1]] == ["content", "="]
-    ]
-    if "fts5" not in [after.lower() for before, after in pairwise(words) if before.upper() == "USING"]:
-        return [], Filled(table, 0, "a virtual table other than FTS5")
-    if any(options):
-        return [], Filled(table, 0, f"an index over {options[0]}")
-    if engine.count(table):
-        return [], Filled(table, 0, "filled by triggers")
+    reason = _filled_otherwise(engine, table)
+    if reason:
+        return [], Filled(table, 0, reason)
     columns = [str(name) for (name,) in engine.ask("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", (table,))]
     sources = [named(table, column, "TEXT", None) or typed("TEXT") for column in columns]
     names = ", ".join(quote_identifier(column) for column in columns)
@@ -126,6 +118,21 @@ def _fill_text_index(engine: Engine, table: str, rows: int, seed: int) -> tuple[
         try:
             engine.ask(statement.sql, statement.params)
         except apsw.Error as error:
-            return statements, Filled(table, len(statements), str(error))
+            return statements, Filled(table, serial, str(error))
         statements.append(statement)
     return statements, Filled(table, rows)
+
+
+def _filled_otherwise(engine: Engine, table: str) -> str:
+    """Return why a virtual table is not to be filled; empty for an FTS5 table of its own content."""
+    sql = engine.ask_one("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    words = [token.text for token in significant(str(sql))]
+    if "fts5" not in [after.lower() for before, after in pairwise(words) if before.upper() == "USING"]:
+        return "a virtual table other than FTS5"
+    for option, equals, value in zip(words, words[1:], words[2:], strict=False):
+        if (option.lower(), equals) == ("content", "=") and unquoted(value):
+            return f"an index over {unquoted(value)}"
+    for (trigger,) in engine.ask("SELECT sql FROM sqlite_master WHERE type = 'trigger'"):
+        if mentioned(str(trigger), (table,)):
+            return "filled by triggers"
+    return ""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from d1ops.core.rows.candidates import Column, mentioned, read_checks
+from d1ops.core.rows.candidates import Column
+from d1ops.core.rows.checks import mentioned, read_as_json, read_checks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from d1ops.core.engine import Engine
-    from d1ops.core.rows.candidates import Check
+    from d1ops.core.rows.checks import Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """An ordinary table. `counted` is the column of integers that count up: the rowid's alias, or a key of its own."""
+    """An ordinary table. `counted` are the columns of integers that are a key by themselves and so count up."""
 
     name: str
     columns: tuple[Column, ...]
@@ -74,6 +75,8 @@ def read_shape(engine: Engine, table: str, *, without_rowid: bool, strict: bool)
     )
     names = [str(row[0]) for row in rows]
     sql = str(engine.ask_one("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)))
+    followers = engine.ask("SELECT sql FROM sqlite_master WHERE lower(tbl_name) = lower(?) AND sql NOT NULL", (table,))
+    json = read_as_json("\n".join(str(follower) for (follower,) in followers), names)
     primary = [str(row[0]) for row in sorted(rows, key=lambda row: int(str(row[4]))) if row[4]]
     keys = _keys(engine, table, names)
     whole = [key.columns for key in keys if key.is_whole]
@@ -92,6 +95,7 @@ def read_shape(engine: Engine, table: str, *, without_rowid: bool, strict: bool)
                     bool(required or pk),
                     None if default is None else str(default),
                     (int,) if str(name).lower() == alias else accepts,
+                    str(name).lower() in json,
                 )
             )
     alone = {column for key in keys if key.is_whole and len(key.columns) == 1 for column in key.columns}
@@ -100,7 +104,8 @@ def read_shape(engine: Engine, table: str, *, without_rowid: bool, strict: bool)
         name=table,
         columns=tuple(columns),
         foreign_keys=_foreign_keys(engine, table),
-        keys=tuple(keys),
+        # In an order that does not depend on when the indexes were made.
+        keys=tuple(sorted(keys, key=lambda key: key.label)),
         checks=read_checks(sql, names),
         counted=frozenset(counted),
         has_triggers=bool(

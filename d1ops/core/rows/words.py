@@ -222,10 +222,10 @@ _TEXT_RULES: tuple[tuple[str, Source], ...] = (
     ("currency", one_of("USD", "EUR", "GBP", "CAD", "AUD")),
     ("country_code|country", one_of("US", "DE", "FR", "GB", "JP", "BR", "NG", "PL")),
     ("city|town", one_of(*CITIES)),
+    ("ip|ip_address", lambda draw: f"203.0.113.{draw.below(256)}"),
     ("street|address", lambda draw: f"{draw.between(1, 250)} {draw.pick(NOUNS).title()} Street"),
     ("zip|postal|postcode|zip_code|postal_code", lambda draw: draw.text(DIGITS, 5)),
     ("locale|lang|language", one_of("en", "de", "fr", "pt-BR", "ja")),
-    ("ip|ip_address", lambda draw: f"203.0.113.{draw.below(256)}"),
     ("user_agent", one_of("Mozilla/5.0 (X11; Linux x86_64)", "curl/8.9.1")),
     ("mime|mime_type|content_type", one_of("audio/mpeg", "audio/wav", "image/png", "application/pdf")),
     ("colou?r", lambda draw: "#" + draw.hexadecimal(6)),
@@ -248,7 +248,7 @@ _TEXT_RULES: tuple[tuple[str, Source], ...] = (
 )
 
 _INTEGER_RULES: tuple[tuple[str, Source], ...] = (
-    ("(?:is|has|can|should|allow|notify).*|enabled|active|verified|archived|public|private|pinned|completed",
+    (r"(?:is|has|can|should|allow|notify)_\w*|enabled|active|verified|archived|public|private|pinned|completed",
      _number(0, 1)),
     (r"\w*hash(?:64)?", lambda draw: (draw.below(1 << 32) << 32 | draw.below(1 << 32)) - (1 << 63)),
     ("year", _number(1990, 2025)),
@@ -277,7 +277,9 @@ _REAL_RULES: tuple[tuple[str, Source], ...] = (
 
 _RULES = {Affinity.TEXT: _TEXT_RULES, Affinity.INTEGER: _INTEGER_RULES, Affinity.REAL: _REAL_RULES}
 
-_TIME_NAME = re.compile(r"(?:_at|_on|_until|(?:^|_)(?:date|timestamp|deadline|expires|created|updated|modified))$")
+_TIME_NAME = re.compile(
+    r"^date_|(?:_at|_until|_at(?:_unix)?_ms|(?:^|_)(?:date|timestamp|deadline|expires|expiry|created|updated|modified))$"
+)
 _DAY_NAME = re.compile(r"(?:^|_)(?:date|day|dob|birthday|on)$")
 _FIRST_NAME = re.compile(r"^(?:created|inserted|added|joined|registered)")
 _CLOCK = re.compile(r"current_|datetime\(|strftime\(|unixepoch\(|date\(", re.IGNORECASE)
@@ -291,7 +293,7 @@ def named(table: str, column: str, declared: str, default: str | None) -> Source
         return None
     if "BOOL" in declared.upper():
         return _number(0, 1)
-    if _is_time(name, declared, default or ""):
+    if _is_time(name, declared, default or "") or (affinity is Affinity.TEXT and _DAY_NAME.search(name)):
         return _time(name, declared, default or "", affinity)
     rules = _RULES.get(affinity, _INTEGER_RULES)
     for words, source in rules:
@@ -347,15 +349,20 @@ def typed(declared: str) -> Source:
     return lambda draw: _BY_CLASS[classes[draw.serial % len(classes)]](draw)
 
 
-SHAPES: tuple[Source, ...] = (
+NUMBERS: tuple[Source, ...] = (
     one_of(0),
     one_of(1),
     one_of(-1),
     _number(2, 9),
     _number(1_000, 1_000_000),
     lambda draw: draw.moment,
+    _number(10**12, 10**15),
     _fraction(0, 1, 6),
     lambda draw: -draw.random() * 1000,
+)
+"""Numbers of every size, tried when nothing better is known."""
+
+SHAPES: tuple[Source, ...] = (
     lambda draw: draw.pick(NOUNS),
     lambda draw: draw.pick(NOUNS).upper(),
     _title,
@@ -366,6 +373,7 @@ SHAPES: tuple[Source, ...] = (
     lambda draw: draw.text(DIGITS, draw.between(1, 12)),
     lambda draw: draw.hexadecimal(draw.pick((6, 8, 16, 32, 40, 64))),
     lambda draw: iso(draw.moment)[:10],
+    lambda draw: iso(draw.moment)[:7],
     lambda draw: iso(draw.moment).replace("T", " "),
     lambda draw: iso(draw.moment) + "Z",
     lambda draw: iso(draw.moment)[11:16],
@@ -374,4 +382,4 @@ SHAPES: tuple[Source, ...] = (
     blob,
     lambda draw: "",
 )
-"""Values of every class and of the forms that CHECKs ask for, tried when nothing better is known."""
+"""Texts of the forms that CHECKs ask for, and bytes, tried when nothing better is known."""
