@@ -116,7 +116,9 @@ def prepared_lines(prepared: Prepared) -> list[str]:
 
 
 def proof_line(prepared: Prepared) -> str:
-    """Return the verdict on a rollback whose structure was proved."""
+    """Return the verdict on a rollback whose structure was proved. It never sounds like a go where rows would go."""
+    if prepared.collateral:
+        return "the schema would be right, and what is marked COLLATERAL would be lost: nobody asked for that"
     if prepared.data_proved:
         return "structure proved: afterwards the schema is as if it had never been applied"
     return "structure proved, data not: the migration wrote to rows, and no script can be shown to bring these back"

@@ -10,14 +10,14 @@ a no-op within a transaction").
 
 from __future__ import annotations
 
-import time
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import apsw
 
 from d1ops.core import rules
-from d1ops.core.authorizer import TRANSACTION_ACTIONS, action_allowed, refusal_of_text
+from d1ops.core.authorizer import TRANSACTION_ACTIONS, action_allowed, refusal_of_text, takes_reserved_name
 from d1ops.core.sql import is_read, quote_identifier, significant
 from d1ops.core.values import Meta, Result, Statement
 
@@ -50,6 +50,9 @@ class Engine:
         self.connection = connection
         self._free = False
         self._refused_action: int | None = None
+        self._takes_reserved_name = False
+        self.clock: Callable[[], float] = lambda: 0.0
+        """Seconds that only differences are taken of; whoever opens the engine may give it a clock."""
         self.on_action: Callable[[int, str | None, str | None, str | None, str | None], None] | None = None
         """Called with every authorizer action of a script's statement while it is prepared."""
         connection.set_busy_timeout(5_000)
@@ -96,7 +99,7 @@ class Engine:
                 self.connection.execute("COMMIT")
         except apsw.Error as error:
             self._roll_back()
-            if self._refused_action in TRANSACTION_ACTIONS:
+            if isinstance(error, apsw.AuthError) and self._refused_action in TRANSACTION_ACTIONS:
                 raise Rejected(rules.TRANSACTION_TEXT, index=index) from None
             raise _rejected(error, index) from None
         except Rejected as error:
@@ -130,8 +133,9 @@ class Engine:
         if refusal is not None:
             raise Rejected(refusal)
         self._refused_action = None
+        self._takes_reserved_name = takes_reserved_name(statement.sql)
         before = self.connection.total_changes()
-        started = time.perf_counter()
+        started = self.clock()
         cursor = self.connection.cursor()
         columns: tuple[str, ...] = ()
         rows: list[Row] = []
@@ -163,6 +167,7 @@ class Engine:
             cursor.close(force=True)
             rows = self._rows_with_replacements(statement, columns)
         changes = self.connection.total_changes() - before
+        self._drop_samples(statement)
         return Result(
             columns,
             tuple(rows),
@@ -170,7 +175,7 @@ class Engine:
                 changes=changes,
                 last_row_id=self.connection.last_insert_rowid(),
                 changed_db=changes > 0 or not is_read(statement.sql),
-                duration_seconds=time.perf_counter() - started,
+                duration_seconds=self.clock() - started,
             ),
         )
 
@@ -200,18 +205,34 @@ class Engine:
                 for row in self.connection.execute(sql, statement.params or None)
             ]
 
+    def _drop_samples(self, statement: Statement) -> None:
+        """Drop what ANALYZE collects here and not on D1, whose SQLite is built without STAT4.
+
+        The planner then judges by `sqlite_stat1` alone, as D1's does.
+        """
+        if not any(word in statement.sql.upper() for word in ("ANALYZE", "OPTIMIZE")):
+            return
+        with self.free():
+            if self.connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat4'").fetchall():
+                # ANALYZE of the schema reads the statistics again, and would make the table again.
+                self.connection.execute("DELETE FROM sqlite_stat4; ANALYZE sqlite_schema; DROP TABLE sqlite_stat4")
+
     def _roll_back(self) -> None:
         if self.connection.in_transaction:
             with self.free():
                 self.connection.execute("ROLLBACK")
 
     def _reset_pragmas(self, statements: Sequence[Statement]) -> None:
-        """Pragma settings last for one request on D1."""
-        if any("PRAGMA" in statement.sql.upper() for statement in statements):
+        """Pragma settings last for one request on D1.
+
+        Only those that were mentioned are reset: `case_sensitive_like` in any form makes LIKE a function that SQLite
+        takes for non-deterministic, and refuses in an index, on this connection.
+        """
+        texts = [statement.sql.lower() for statement in statements]
+        mentioned = [name for name in _SETTINGS if any(name in text for text in texts)]
+        if mentioned:
             with self.free():
-                for pragma in ("ignore_check_constraints", "legacy_alter_table", "recursive_triggers"):
-                    self.connection.pragma(pragma, 0)
-                for pragma in ("reverse_unordered_selects", "case_sensitive_like", "defer_foreign_keys"):
+                for pragma in mentioned:
                     self.connection.pragma(pragma, 0)
 
     # -- asking freely ---------------------------------------------------------------------------------
@@ -281,11 +302,21 @@ class Engine:
             return apsw.SQLITE_OK
         if self.on_action is not None:
             self.on_action(action, first, second, database, trigger)
-        if action_allowed(action, first or "", second, database):
+        is_refused_rename = action == apsw.SQLITE_ALTER_TABLE and self._takes_reserved_name
+        if not is_refused_rename and action_allowed(action, first or "", second, database):
             return apsw.SQLITE_OK
         self._refused_action = action
         return apsw.SQLITE_DENY
 
+
+_SETTINGS = (
+    "ignore_check_constraints",
+    "legacy_alter_table",
+    "recursive_triggers",
+    "reverse_unordered_selects",
+    "case_sensitive_like",
+    "defer_foreign_keys",
+)
 
 _LIMITS = (
     (apsw.SQLITE_LIMIT_SQL_LENGTH, rules.MAX_STATEMENT_BYTES),
@@ -301,12 +332,19 @@ _LIMITS = (
 )
 
 
+_LACKING_FUNCTION = re.compile(
+    r"(?:not authorized to use|wrong number of arguments to) function:? "
+    rf"({'|'.join(sorted(rules.LACKING_FUNCTIONS, reverse=True))})\b(?:\(\))?",
+    re.IGNORECASE,
+)
+
+
 def _rejected(error: apsw.Error, index: int) -> Rejected:
     """Phrase SQLite's error as workerd does."""
     result = getattr(error, "result", apsw.SQLITE_ERROR)
     extended = getattr(error, "extendedresult", result)
     offset = getattr(error, "error_offset", -1)
-    text = str(error)
+    text = _LACKING_FUNCTION.sub(r"no such function: \1", str(error))
     if offset >= 0:
         text += f" at offset {offset}"
     text += f": {apsw.mapping_result_codes[result]}"

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from d1ops.core.sql import quote_identifier
+from d1ops.core import rules
+from d1ops.core.sql import fold, quote_identifier
+from d1ops.core.values import Statement
+from d1ops.errors import LedgerRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from d1ops.core.catalog import Catalog, Migration
+    from d1ops.core.schema import Schema
     from d1ops.core.values import Row
 
 HISTORY = "d1ops_history"
@@ -60,6 +64,40 @@ def ledger_ddl(ledger: str) -> str:
 def select_ledger(ledger: str) -> str:
     """Return the query that reads the ledger."""
     return f"SELECT id, name, applied_at FROM {quote_identifier(ledger)} ORDER BY id"
+
+
+def ledger_change(ledger: str, kind: EventKind, file: str) -> Statement:
+    """Return the statement that records a migration as applied, or takes it off."""
+    table = quote_identifier(ledger)
+    if kind == EventKind.MIGRATE:
+        return Statement(f"INSERT INTO {table} (name) VALUES (?1)", (file,))
+    return Statement(f"DELETE FROM {table} WHERE name = ?1", (file,))
+
+
+def require_untouched(path: str, written: Iterable[str], before: Schema, after: Schema, ledger: str) -> None:
+    """Raise LedgerRefused when a script writes to the ledger or to a table of d1ops (`written`), or changes them.
+
+    What these hold decides what is run and undone, so no script may have a hand in it. A script that makes the ledger
+    where there is none is left to the target, which then has one already. Indexes do no harm.
+    """
+
+    def is_ours(name: str) -> bool:
+        return name.lower().startswith(rules.OWN_PREFIX) or fold(name) == fold(ledger)
+
+    one, other = (
+        {o.label: o for o in schema.objects if o.type != "index" and is_ours(o.table)} for schema in (before, after)
+    )
+    changed = [
+        label
+        for label in {*one, *other}
+        if one.get(label) != other.get(label) and (label in one or fold(label) != fold(f"table {ledger}"))
+    ]
+    found = sorted({*filter(is_ours, written), *changed})
+    if found:
+        raise LedgerRefused(
+            f"{path} changes {', '.join(found)}, which d1ops alone writes: the record of what is applied would be lost",
+            hint=f"take it out of the script; {ledger} and all names in {rules.OWN_PREFIX} are not for scripts",
+        )
 
 
 class EventKind(StrEnum):
@@ -140,7 +178,13 @@ def _text(value: object) -> str | None:
 
 
 def _integer(value: object) -> int:
-    return int(str(value))
+    try:
+        return int(str(value))
+    except ValueError:
+        raise LedgerRefused(
+            f"the ledger or the history has the id {value!r}, which is no number",
+            hint="another tool wrote it; d1ops reads wrangler's ledger (id, name, applied_at) and its own history",
+        ) from None
 
 
 # -- states --------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ Invalid UTF-8 arrives as U+FFFD; a table with that character in a text is read a
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,23 +42,44 @@ class Reader:
 
     def select(self, *, hexadecimal: bool = False) -> str:
         """Return the query that reads every row."""
-        cells = ", ".join(projection(column, hexadecimal=hexadecimal) for column in self.columns)
-        return f"SELECT {cells} FROM {quote_identifier(self.table)}"
+        cells = ", ".join(projection(alias, hexadecimal=hexadecimal) for alias in self._aliases)
+        return f"SELECT {cells} FROM {self._source}"
 
     def totals(self) -> str:
-        """Return the query for one row: the number of rows, and for every column its bytes of text and blobs plus
-        the number of its numbers (whose text may differ between versions of SQLite)."""
-        sums = "".join(
-            f", total(iif(typeof({c}) IN ('text', 'blob'), octet_length({c}), {c} IS NOT NULL))"
-            for c in map(quote_identifier, self.columns)
+        """Return the query for one row that `read_totals` reads: the number of rows, and for every column its bytes of
+        text and blobs plus the number of its numbers (whose text may differ between versions of SQLite).
+
+        The figures come as JSON arrays, since 100 of them and the number of rows exceed D1's 100 columns.
+        """
+        sums = [
+            f"total(iif(typeof({c}) IN ('text', 'blob'), octet_length({c}), {c} IS NOT NULL))" for c in self._aliases
+        ]
+        arrays = [f"json_array({', '.join(sums[start : start + 25])})" for start in range(0, len(sums), 25)]
+        return f"SELECT {', '.join(['count(*)', *arrays])} FROM {self._source}"
+
+    @property
+    def _aliases(self) -> list[str]:
+        return [f"c{index}" for index, _ in enumerate(self.columns)]
+
+    @property
+    def _source(self) -> str:
+        """The rows under short names: a statement may have 100 KB, and a column's name any length."""
+        names = ", ".join(
+            f"{quote_identifier(column)} AS {alias}" for column, alias in zip(self.columns, self._aliases, strict=True)
         )
-        return f"SELECT count(*){sums} FROM {quote_identifier(self.table)}"
+        return f"(SELECT {names} FROM {quote_identifier(self.table)})"
 
     def insert(self) -> str:
         """Return the statement that writes one row, with a placeholder pair (kind, value) for every cell."""
         names = ", ".join(quote_identifier(column) for column in self.columns)
         cells = ", ".join("iif(?, CAST(? AS TEXT), ?)" for _ in self.columns)
         return f"INSERT INTO {quote_identifier(self.table)} ({names}) VALUES ({cells})"
+
+
+def read_totals(row: Row) -> tuple[int, tuple[float, ...]]:
+    """Return the number of rows and the figure of every column from the row that `Reader.totals` asks for."""
+    count, *arrays = row
+    return int(float(str(count))), tuple(float(figure) for array in arrays for figure in json.loads(str(array)))
 
 
 def reader_of(engine: Engine, table: str) -> Reader:

@@ -73,6 +73,8 @@ def _build_sqlites_own(engine: Engine, names: set[str]) -> None:
         engine.ask("DROP TABLE d1ops_once")
     if "sqlite_stat1" in names:
         engine.ask("ANALYZE sqlite_schema")
+        if "sqlite_stat4" not in names:
+            engine.ask("DROP TABLE IF EXISTS sqlite_stat4")
 
 
 def _order(o: SchemaObject) -> int:

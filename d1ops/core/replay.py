@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,15 @@ import apsw
 from d1ops.core import rules
 from d1ops.core.engine import Engine, Rejected
 from d1ops.core.mirror import schema_of
-from d1ops.core.sql import significant
+from d1ops.core.sql import fold, significant
 from d1ops.core.values import Statement
 from d1ops.errors import StatementRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from d1ops.core.catalog import Migration
+    from d1ops.core.measure import Part
     from d1ops.core.schema import Schema
     from d1ops.core.sql import ScriptStatement
 
@@ -58,15 +60,36 @@ def replay(migrations: Iterable[Migration]) -> Engine:
     return engine
 
 
+@contextmanager
+def watching(engine: Engine) -> Iterator[set[str]]:
+    """Collect the names of the tables that the statements inside write to, drop or alter, folded; triggers and
+    foreign key actions included, whether or not they find a row."""
+    found: set[str] = set()
+
+    def note(action: int, first: str | None, second: str | None, database: str | None, trigger: str | None) -> None:
+        del database, trigger
+        name = second if action in (apsw.SQLITE_ALTER_TABLE, apsw.SQLITE_CREATE_TRIGGER) else first
+        if action in (*_WRITES, apsw.SQLITE_CREATE_TRIGGER) and name is not None and not rules.is_reserved(name):
+            found.add(fold(name))
+
+    engine.on_action = note
+    try:
+        yield found
+    finally:
+        engine.on_action = None
+
+
 @dataclass(frozen=True, slots=True)
 class Effects:
     """What a script does to a schema that is there: the tables whose rows it writes or drops, and the schema after.
 
-    `tables` holds only tables that were there before the script; `drops_columns` tables that lose a column.
+    `tables` holds only tables that were there before the script. `emptied` are those tables that it deletes rows from
+    and those of their columns that it overwrites: what was there may be elsewhere now.
     """
 
     tables: frozenset[str]
     after: Schema
+    emptied: frozenset[Part] = frozenset()
 
     @property
     def touches_rows(self) -> bool:
@@ -80,14 +103,25 @@ def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
     The engine's authorizer reports every INSERT, UPDATE, DELETE and DROP TABLE, triggers included. ALTER TABLE looks
     alike for every form; only ADD COLUMN, told by its words, leaves the rows as they are. Raises StatementRejected.
     """
-    there = {name.lower() for name in schema_of(engine).tables()}
+    there = {
+        fold(name): {fold(str(column)) for (column,) in engine.ask("SELECT name FROM pragma_table_xinfo(?)", (name,))}
+        for name in schema_of(engine).tables()
+    }
     touched: set[str] = set()
+    emptied: set[Part] = set()
+    position = 0
 
     def note(action: int, first: str | None, second: str | None, database: str | None, trigger: str | None) -> None:
         del database, trigger
         name = second if action == apsw.SQLITE_ALTER_TABLE else first
-        if action in _WRITES and name is not None and name.lower() in there and not rules.is_reserved(name):
-            touched.add(name)
+        if action not in _WRITES or name is None or fold(name) not in there or rules.is_reserved(name):
+            return
+        touched.add(name)
+        # DROP TABLE looks like a DELETE as well; what it takes shows in the schema after.
+        if action == apsw.SQLITE_DELETE and statements[position].verb != "DROP":
+            emptied.add((name, None))
+        if action == apsw.SQLITE_UPDATE and fold(second or "") in there[fold(name)]:
+            emptied.add((name, second))
 
     def watch(statement: ScriptStatement) -> bool:
         words = [token.upper for token in significant(statement.sql)]
@@ -98,7 +132,8 @@ def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
     engine.on_action = note if watched and watched[0] else None
 
     def next_statement(index: int) -> None:
-        following = index + 1
+        nonlocal position
+        following = position = index + 1
         engine.on_action = note if following < len(watched) and watched[following] else None
 
     try:
@@ -107,7 +142,7 @@ def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
         raise rejected_in_script(error, statements) from None
     finally:
         engine.on_action = None
-    return Effects(frozenset(touched), schema_of(engine))
+    return Effects(frozenset(touched), schema_of(engine), frozenset(emptied))
 
 
 _WRITES = frozenset(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from d1ops.core import rules
-from d1ops.core.sql import significant
+from d1ops.core.sql import fold, significant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from d1ops.core.values import Row
 
 Key: TypeAlias = tuple[str, str]
-"""What names an object: its type and its name in lower case."""
+"""What names an object: its type and its name, folded as SQLite compares names."""
 
 SELECT_OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY rowid"
 """The one query that reads a schema."""
@@ -41,7 +41,7 @@ class SchemaObject:
     @property
     def key(self) -> Key:
         """What names the object."""
-        return self.type, self.name.lower()
+        return self.type, fold(self.name)
 
     @property
     def label(self) -> str:
@@ -79,7 +79,7 @@ class Schema:
 
     def has_table(self, name: str) -> bool:
         """Return whether a table of this name exists (names compare without case)."""
-        return ("table", name.lower()) in self.by_key()
+        return ("table", fold(name)) in self.by_key()
 
     def fingerprint(self) -> str:
         """Return the hash of the structure: 16 hexadecimal digits, equal for equal structures."""
@@ -145,9 +145,12 @@ def _canonical(found: Sequence[Token]) -> list[str]:
             case "quoted" if previous == "default":
                 words.append(token.text)
             case "quoted":
-                words.append(_unquote(token.text).lower())
+                words.append(fold(_unquote(token.text)))
+            case "string" if previous == "table":
+                # SQLite names the shadow tables of a virtual table so, and double-quotes them when it is renamed.
+                words.append(fold(_unquote(token.text)))
             case "word":
-                words.append(token.text.lower())
+                words.append(fold(token.text))
             case "semicolon" if position == len(found) - 1:
                 pass
             case _:

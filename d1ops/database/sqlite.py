@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 import uuid
 from contextlib import closing
 from dataclasses import replace
@@ -235,6 +236,7 @@ def copy_database(source: Path, destination: Path) -> None:
 def _open_engine(path: Path, *, create: bool, busy_timeout_seconds: float) -> Engine:
     engine = Engine(_open_file(path, create=create, busy_timeout_seconds=busy_timeout_seconds))
     engine.connection.set_busy_timeout(round(busy_timeout_seconds * 1000))
+    engine.clock = time.perf_counter
     return engine
 
 

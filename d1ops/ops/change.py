@@ -7,17 +7,18 @@ the ledger row and the history row with a nonce. A lost answer is never sent aga
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import d1ops
-from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind, ledger_ddl
-from d1ops.core.schema import SCHEMA_TEXT_SQL, diff
-from d1ops.core.sql import quote_identifier, quote_text
+from d1ops.core.ledger import HISTORY, Event, EventKind, ledger_change
+from d1ops.core.measure import table_of
+from d1ops.core.schema import diff
+from d1ops.core.sql import fold, quote_identifier
 from d1ops.core.values import Statement
 from d1ops.errors import (
     D1opsError,
+    DatabaseError,
     HumanNeeded,
     LossRefused,
     OutcomeUnknown,
@@ -26,7 +27,7 @@ from d1ops.errors import (
     StructureRefused,
     TargetMoved,
 )
-from d1ops.ops import journal, probe
+from d1ops.ops import guard, journal, probe
 from d1ops.ops.look import look
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from d1ops.core.schema import Schema
     from d1ops.core.values import Result
     from d1ops.ops.backup import VerifiedBackup
+    from d1ops.ops.guard import Kept
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
@@ -50,8 +52,8 @@ class Consent:
 
     def covers(self, loss: str) -> bool:
         """Whether a loss (`table` or `table.column`) was named; a table's name covers its columns."""
-        names = {name.lower() for name in self.accepted}
-        return loss.lower() in names or loss.lower().partition(".")[0] in names
+        names = {fold(name) for name in self.accepted}
+        return fold(loss) in names or table_of(fold(loss)) in names
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,9 @@ class Prepared:
     `expected` are losses of what the rolled-back migrations themselves made; `collateral` is everything else: refused
     until each is named. `dangling` are the foreign key violations that the change would leave, as (child, parent,
     number). `drift` are objects that the target has in another form than the migrations made, `wrong` objects that are
-    not as they should be after the script: either refuses. `schemas` is the user's schema after every step. `warnings` are facts that a person should read;
-    `data_proved` is False where a migration that is rolled back changed rows that the script cannot bring back.
+    not as they should be after the script: either refuses. `schemas` is the user's schema after every step. `warnings`
+    are facts that a person should read; `data_proved` is False where a migration that is rolled back changed rows that
+    the script cannot bring back.
     """
 
     plan: Plan
@@ -77,6 +80,8 @@ class Prepared:
     wrong: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     data_proved: bool = True
+    kept: tuple[tuple[Kept, ...], ...] = ()
+    """By step, the figures that the batch does not let fall further than they did in the rehearsal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +128,14 @@ def refuse(prepared: Prepared, consent: Consent) -> None:
 
 def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: str) -> Applied:
     """Send a prepared change. Raises LossRefused, StructureRefused, NotAtomic and TargetMoved with nothing changed;
-    StatementRejected likewise; PartialRun when an earlier step is applied; OutcomeUnknown when nobody can tell."""
+    StatementRejected likewise; PartialRun when an earlier step is applied; OutcomeUnknown when nobody can tell;
+    HumanNeeded when the change is committed and not as it was rehearsed; at the end, when everything is committed and
+    in the history, the OSError of a journal that could not be written."""
     refuse(prepared, consent)
+    if prepared.plan.is_empty:
+        return Applied((), bookmark, None, None, None, prepared.look)
     probe.require_atomic(workspace)
+    unwritten: OSError | None = None
     done: list[Event] = []
     results: list[Result] = []
     names = [row.name for row in prepared.look.ledger]
@@ -139,13 +149,25 @@ def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: 
             rest = [later.label for later in prepared.plan.steps[index + 1 :]]
             raise PartialRun([str(e.migration) for e in done], step.label, rest, error) from None
         done.append(event)
-        journal.append(workspace, event)
+        try:
+            journal.append(workspace, event)
+        except OSError as error:
+            unwritten = error
         if step.kind == EventKind.MIGRATE:
             names.append(step.migration.file)
         else:
             names.remove(step.migration.file)
-        workspace.tell(f"{step.label}: done, {len(step.script.statements)} statements")
-    after, warnings = _verify_after(workspace, prepared)
+        number = len(step.script.statements)
+        workspace.tell(f"{step.label}: done, {number} statement{'' if number == 1 else 's'}")
+    try:
+        after, warnings = _verify_after(workspace, prepared)
+    except DatabaseError as error:
+        raise HumanNeeded(
+            f"the change is committed, and the target could not be looked at again: {error}",
+            hint="d1ops status shows where it stands",
+        ) from None
+    if unwritten is not None:
+        raise unwritten
     return Applied(
         events=tuple(done),
         bookmark=bookmark,
@@ -188,11 +210,18 @@ def _send(
     workspace: Workspace, prepared: Prepared, index: int, event: Event, names: Sequence[str]
 ) -> tuple[Result, ...]:
     step = prepared.plan.steps[index]
-    guards = _guards(workspace, prepared, index, names)
+    guards = guard.before_script(workspace, prepared, index, names)
     script = [Statement(statement.sql) for statement in step.script.statements]
-    batch = [*guards, *script, _ledger_change(workspace.ledger, step), insert_event(event, workspace.ledger)]
+    batch = [
+        *guards,
+        *script,
+        *guard.after_script(prepared, index),
+        ledger_change(workspace.ledger, step.kind, step.migration.file),
+        insert_event(event, workspace.ledger),
+    ]
     try:
-        return workspace.database.batch(batch)
+        # A number that D1's JSON rounds must not look like a failure after the batch was committed.
+        return workspace.database.batch(batch, lossy=True)
     except StatementRejected as error:
         raise _explain(error, step, len(guards), workspace.ledger) from None
     except OutcomeUnknown as error:
@@ -203,48 +232,6 @@ def _send(
             ) from None
         workspace.tell(f"{step.label}: the answer was lost; the history shows that it was committed")
         return ()
-
-
-def _guards(workspace: Workspace, prepared: Prepared, index: int, names: Sequence[str]) -> list[Statement]:
-    """What must hold before the script runs, as statements that fail when it does not."""
-    found: list[Statement] = []
-    if index == 0:
-        if not prepared.look.has_ledger:
-            found.append(Statement(ledger_ddl(workspace.ledger)))
-        if not prepared.look.has_history:
-            found.append(Statement(HISTORY_DDL))
-        found.append(
-            Statement(
-                _unless(f"{SCHEMA_TEXT_SQL} = ?1", "schema-changed"),
-                (prepared.look.schema.text(), workspace.ledger.lower()),
-            )
-        )
-        found += [
-            Statement(
-                _unless(f"(SELECT count(*) FROM {quote_identifier(loss.table)}) = ?1", f"rows-changed:{loss.table}"),
-                (loss.rows_before,),
-            )
-            for loss in prepared.losses
-            if loss.losses
-        ]
-    ledger = quote_identifier(workspace.ledger)
-    applied = f"(SELECT json_group_array(name) FROM (SELECT name FROM {ledger} ORDER BY id))"
-    expected = json.dumps(list(names), ensure_ascii=False, separators=(",", ":"))
-    found.append(Statement(_unless(f"{applied} = ?1", "ledger-changed"), (expected,)))
-    return found
-
-
-def _unless(condition: str, message: str) -> str:
-    """A SELECT that fails with `message` unless the condition holds: the only way to raise outside of a trigger that
-    carries a text back (seen on workerd)."""
-    return f"SELECT CASE WHEN {condition} THEN 1 ELSE json_extract('{{}}', {quote_text('d1ops:' + message)}) END"
-
-
-def _ledger_change(ledger: str, step: Step) -> Statement:
-    table = quote_identifier(ledger)
-    if step.kind == EventKind.MIGRATE:
-        return Statement(f"INSERT INTO {table} (name) VALUES (?1)", (step.migration.file,))
-    return Statement(f"DELETE FROM {table} WHERE name = ?1", (step.migration.file,))
 
 
 def insert_event(event: Event, ledger: str) -> Statement:
@@ -284,6 +271,13 @@ def _explain(error: StatementRejected, step: Step, guards: int, ledger: str) -> 
         return TargetMoved(
             f"{table} got or lost rows since the backup, and is about to lose data; nothing was done", hint=again
         )
+    if "d1ops:rows-lost:" in error.text:
+        name = error.text.partition("d1ops:rows-lost:")[2].partition("'")[0]
+        return TargetMoved(
+            f"{step.script.path} would take more of {name} than in the rehearsal: rows were written since, or the"
+            " script depends on the time or on chance; nothing was done",
+            hint=again,
+        )
     statements = step.script.statements
     place = (error.index or 0) - guards
     if error.index is None or not 0 <= place < len(statements):
@@ -312,9 +306,9 @@ def _verify_after(workspace: Workspace, prepared: Prepared) -> tuple[Look, list[
     gone = {loss.table for loss in prepared.losses if not loss.exists_after}
     after_rows = {loss.table: loss.rows_after for loss in prepared.losses}
     facts = prepared.backup.manifest.tables if prepared.backup else ()
-    known = {name.lower() for name in prepared.schemas[-1].tables()}
+    known = {fold(name) for name in prepared.schemas[-1].tables()} - _shadows(prepared.schemas[-1])
     expected = {
-        f.table: after_rows.get(f.table, f.rows) for f in facts if f.table.lower() in known and f.table not in gone
+        f.table: after_rows.get(f.table, f.rows) for f in facts if fold(f.table) in known and f.table not in gone
     }
     counts = [Statement(f"SELECT count(*) FROM {quote_identifier(table)}") for table in expected]
     seen = look(workspace, counts)
@@ -331,3 +325,10 @@ def _verify_after(workspace: Workspace, prepared: Prepared) -> tuple[Look, list[
         if int(str(result.scalar())) < rows
     ]
     return seen, warnings
+
+
+def _shadows(schema: Schema) -> set[str]:
+    """The tables in which virtual tables keep their rows: how many rows those are is the virtual table's own affair."""
+    names = {fold(name) for name in schema.tables()}
+    virtual = [fold(o.name) for o in schema.objects if (o.sql or "").upper().startswith("CREATE VIRTUAL")]
+    return {name for name in names for owner in virtual if name.startswith(f"{owner}_")}

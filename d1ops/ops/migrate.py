@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from d1ops.core.ledger import EventKind, State
+from d1ops.core.ledger import EventKind, State, require_untouched
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.plan import Plan, Step
 from d1ops.core.replay import effects
+from d1ops.core.sql import fold
 from d1ops.errors import LedgerRefused, UsageError
 from d1ops.ops import backup as backups
 from d1ops.ops.change import Prepared, apply
@@ -87,10 +88,12 @@ def prepare(
     touches = False
     made: set[str] = set()
     for step in found.steps:
-        there = {name.lower() for name in schema_of(mirror).tables()}
+        schema = schema_of(mirror)
+        there = {fold(name) for name in schema.tables()}
         effect = effects(mirror, step.script.statements)
-        touches = touches or any(table.lower() not in made for table in effect.tables)
-        made |= {name.lower() for name in effect.after.tables()} - there
+        require_untouched(step.script.path, effect.tables, schema, effect.after, workspace.ledger)
+        touches = touches or any(fold(table) not in made for table in effect.tables)
+        made |= {fold(name) for name in effect.after.tables()} - there
         schemas.append(effect.after.users(workspace.ledger))
     if not touches:
         return Prepared(plan=found, look=seen, backup=None, schemas=tuple(schemas))
@@ -107,6 +110,8 @@ def prepare(
         losses=losses,
         collateral=tuple(name for loss in losses for name in loss.losses),
         dangling=rehearsed.dangling,
+        kept=rehearsed.kept,
+        warnings=rehearsed.warnings,
     )
 
 

@@ -138,7 +138,8 @@ def _nonces(backup: VerifiedBackup) -> set[str]:
 def restore(workspace: Workspace, prepared: PreparedRestore, consent: Consent) -> Rewound:
     """Rewind, then write the tail of the history and the rewind itself into it.
 
-    Raises HumanNeeded when the rewind is done and its history could not be written.
+    Raises HumanNeeded when the rewind is done and its history could not be written; at the end, with everything else
+    done, the OSError of a journal that could not be written.
     """
     del consent
     nonce = workspace.nonce()
@@ -157,7 +158,11 @@ def restore(workspace: Workspace, prepared: PreparedRestore, consent: Consent) -
         tool=f"d1ops {d1ops.__version__}",
         nonce=nonce,
     )
-    journal.append(workspace, event, restored_to=prepared.to)
+    unwritten: OSError | None = None
+    try:
+        journal.append(workspace, event, restored_to=prepared.to)
+    except OSError as error:
+        unwritten = error
     after = look(workspace)
     event = replace(event, schema_after=after.schema.fingerprint())
     known = {e.nonce for e in after.history}
@@ -172,6 +177,8 @@ def restore(workspace: Workspace, prepared: PreparedRestore, consent: Consent) -
             f"the database is rewound, and its history could not be written: {error}",
             hint=f"nothing else is missing; undo the rewind with: d1ops restore {done.undo} --env {workspace.env}",
         ) from None
+    if unwritten is not None:
+        raise unwritten
     return Rewound(event, done.undo, prepared.backup.id, look(workspace))
 
 

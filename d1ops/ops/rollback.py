@@ -13,7 +13,7 @@ from d1ops.core.engine import Engine
 from d1ops.core.ledger import EventKind, State
 from d1ops.core.mirror import schema_of
 from d1ops.core.plan import Plan, Step
-from d1ops.core.proof import expected_losses, prove
+from d1ops.core.proof import expected_losses, prove, removed
 from d1ops.core.replay import effects, replay, run_script
 from d1ops.errors import LedgerRefused, StatementRejected, StructureRefused
 from d1ops.ops import backup as backups
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from d1ops.core.catalog import Migration
     from d1ops.core.ledger import MigrationStatus
+    from d1ops.core.replay import Effects
     from d1ops.ops.backup import VerifiedBackup
     from d1ops.ops.change import Applied, Consent
     from d1ops.ops.look import Look
@@ -104,7 +105,9 @@ def prepare(
             schema_of(with_all).users(workspace.ledger),
             schema_of(without).users(workspace.ledger),
         )
-        expected, collateral = expected_losses(rehearsed.losses, clone, with_all, without)
+        changed = _changed_rows(workspace, seen, found)
+        sources = removed(with_all, without).union(*(effect.emptied for effect in changed))
+        expected, collateral = expected_losses(rehearsed.losses, clone, with_all, without, sources=sources)
     return Prepared(
         plan=found,
         look=snapshot,
@@ -116,8 +119,9 @@ def prepare(
         dangling=rehearsed.dangling,
         drift=proof.drift,
         wrong=proof.wrong,
-        warnings=proof.warnings,
-        data_proved=not _changes_rows(workspace, seen, found),
+        warnings=(*proof.warnings, *rehearsed.warnings),
+        kept=rehearsed.kept,
+        data_proved=not any(effect.touches_rows for effect in changed),
     )
 
 
@@ -143,19 +147,19 @@ def _replays(workspace: Workspace, seen: Look, found: Plan) -> tuple[Engine, Eng
     return with_all, without
 
 
-def _changes_rows(workspace: Workspace, seen: Look, found: Plan) -> bool:
-    """Whether a migration that is undone wrote to rows of tables that it did not make itself."""
+def _changed_rows(workspace: Workspace, seen: Look, found: Plan) -> list[Effects]:
+    """What each migration that is undone did to rows of tables that it did not make itself."""
     known = workspace.catalog.by_file()
     undone = {step.migration.file for step in found.steps}
     engine = Engine.memory()
+    changed = []
     for row in seen.ledger:
         statements = known[row.name].script.statements
         if row.name in undone:
-            if effects(engine, statements).touches_rows:
-                return True
+            changed.append(effects(engine, statements))
         else:
             run_script(engine, statements)
-    return False
+    return changed
 
 
 def rollback(workspace: Workspace, prepared: Prepared, backup: VerifiedBackup, consent: Consent) -> Applied:

@@ -100,7 +100,8 @@ def write_rebuild(project: Project, table: str, column: str, pragma: str, *, num
     project.write(
         {},
         {
-            f"{number}_rollback.sql": f"{pragma}{made};\nINSERT INTO {table}_new ({columns}) SELECT {columns} FROM {table};\n"
+            f"{number}_rollback.sql": f"{pragma}{made};\n"
+            f"INSERT INTO {table}_new ({columns}) SELECT {columns} FROM {table};\n"
             f"DROP TABLE {table};\nALTER TABLE {table}_new RENAME TO {table};\n"
         },
     )

@@ -31,7 +31,7 @@ def test_a_migration_is_found_by_number_name_or_file(wanted: str) -> None:
 
 
 def test_an_unknown_number_says_what_the_newest_is() -> None:
-    with pytest.raises(UnknownMigration, match="no migration is numbered 9; the newest is 0007"):
+    with pytest.raises(UnknownMigration, match=r"no migration is numbered 9; the newest is 0007"):
         build_catalog({"0007_clerk.sql": SQL}, {}).find("9")
 
 
@@ -47,12 +47,12 @@ def test_a_rollback_script_without_a_migration_is_refused() -> None:
 
 @pytest.mark.parametrize("file", ["0006_x.down.sql", "0006_rollback.sql", "0006_x.DOWN.SQL"])
 def test_a_down_file_among_the_migrations_is_refused(file: str) -> None:
-    with pytest.raises(CatalogError, match="wrangler would run it as a migration"):
+    with pytest.raises(CatalogError, match=r"wrangler would run it as a migration"):
         build_catalog({"0006_x.sql": SQL, file: SQL}, {})
 
 
 def test_a_name_without_a_number_is_refused() -> None:
-    with pytest.raises(CatalogError, match="db/migrations/seed.sql has no number"):
+    with pytest.raises(CatalogError, match=r"db/migrations/seed.sql has no number"):
         build_catalog({"seed.sql": SQL}, {})
 
 
@@ -67,7 +67,7 @@ def test_an_irreversible_migration_says_why_it_has_no_way_back() -> None:
     marked = b"-- d1ops: irreversible the old prices are gone\nDELETE FROM prices;\n"
     quoted = b"INSERT INTO t VALUES ('-- d1ops: irreversible no');\n"
     catalog = build_catalog({"0001_a.sql": marked, "0002_b.sql": quoted, "0003_c.sql": SQL}, {"0002_rollback.sql": SQL})
-    with pytest.raises(NoRollbackScript, match="marked irreversible: the old prices are gone"):
+    with pytest.raises(NoRollbackScript, match=r"marked irreversible: the old prices are gone"):
         catalog.find("1").rollback_script("db/rollbacks/0001_rollback.sql")
     assert catalog.find("2").rollback_script("x").data == SQL
     with pytest.raises(NoRollbackScript) as caught:

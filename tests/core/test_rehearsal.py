@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FAMILY = (
     "CREATE TABLE users (id TEXT PRIMARY KEY, email TEXT, clerk_id TEXT)",
     "CREATE TABLE artists (id TEXT PRIMARY KEY, user_id TEXT REFERENCES users (id) ON DELETE CASCADE)",
-    "CREATE TABLE tracks (id TEXT PRIMARY KEY, artist_id TEXT REFERENCES artists (id) ON DELETE CASCADE, plays INTEGER)",
+    "CREATE TABLE tracks (id TEXT PRIMARY KEY, artist_id TEXT REFERENCES artists (id) ON DELETE CASCADE, plays INT)",
     "CREATE TABLE reviews (id TEXT PRIMARY KEY, user_id TEXT REFERENCES users (id) ON DELETE SET NULL)",
     "CREATE TABLE notes (body TEXT)",
     "INSERT INTO users VALUES ('u1', 'a@b', 'c1'), ('u2', 'c@d', NULL)",

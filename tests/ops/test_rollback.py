@@ -13,8 +13,8 @@ from d1ops.database.base import Atomicity
 from d1ops.errors import (
     LedgerRefused,
     LossRefused,
-    NotAtomic,
     NoRollbackScript,
+    NotAtomic,
     OutcomeUnknown,
     StatementRejected,
     StructureRefused,
