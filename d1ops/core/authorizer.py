@@ -17,8 +17,8 @@ from d1ops.core.sql import semicolon_after, significant
 def refusal_of_text(sql: str) -> str | None:
     """Return the text with which workerd refuses a statement before or beside SQLite, or None.
 
-    Seen on workerd 1.20261117.1: its length counts as a whole, nothing but white space may follow the last semicolon,
-    and a table may not take a reserved name, which SQLite does not tell the authorizer.
+    Seen on workerd 1.20261117.1: its length counts as a whole, and nothing but white space may follow the last
+    semicolon.
     """
     first = next((token for token in significant(sql) if token.kind != "semicolon"), None)
     if len(sql.encode()) > rules.MAX_STATEMENT_BYTES:
@@ -27,12 +27,19 @@ def refusal_of_text(sql: str) -> str | None:
         return "No SQL statements detected."
     if first is None or (";" in sql and not _ends_with_a_statement(sql)):
         return "SQL code did not contain a statement."
-    if first.upper == "ALTER":
-        *_, rename, to, name = ("", "", *(token.text for token in significant(sql) if token.kind != "semicolon"))
-        is_rename = (rename.upper(), to.upper()) == ("RENAME", "TO")
-        if is_rename and name.strip("\"'`[]").lower().startswith(rules.RESERVED_PREFIX):
-            return "not authorized: SQLITE_AUTH"
     return None
+
+
+def takes_reserved_name(sql: str) -> bool:
+    """Return whether a text renames a table to a name of Cloudflare's: SQLite does not tell the authorizer the name."""
+    if rules.RESERVED_PREFIX not in sql.lower():
+        return False
+    words = list(significant(sql))
+    return any(
+        (rename.upper, to.upper) == ("RENAME", "TO")
+        and name.text.strip("\"'`[]").lower().startswith(rules.RESERVED_PREFIX)
+        for rename, to, name in zip(words, words[1:], words[2:], strict=False)
+    )
 
 
 def _ends_with_a_statement(sql: str) -> bool:
@@ -76,7 +83,7 @@ def pragma_allowed(name: str, argument: str | None) -> bool:
     if name in rules.PRAGMAS_OF_A_NAME:
         return argument is not None and not argument.lower().startswith(rules.RESERVED_PREFIX)
     if name in rules.PRAGMAS_OPTIONAL_NAME:
-        return argument is None or not argument.lower().startswith(rules.RESERVED_PREFIX)
+        return name == "table_list" or argument is None or not argument.lower().startswith(rules.RESERVED_PREFIX)
     if name in rules.PRAGMAS_OPTIONAL_NUMBER:
         return argument is None or re.fullmatch(r"-?(0x[0-9a-fA-F]+|\d+)", argument) is not None
     return False
