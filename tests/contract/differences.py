@@ -86,10 +86,3 @@ KEEPS_PRAGMAS = Difference(
     usual=False,
     reason="the settings of workerd's connection live as long as the object; on D1 nothing may rely on either",
 )
-
-DENIES_WHAT_IT_LACKS = Difference(
-    frozenset({Leg.WORKERD}),
-    instead="no such function: median",
-    usual="not authorized to use function: median",
-    reason="apsw is built with functions that D1's SQLite does not have",
-)

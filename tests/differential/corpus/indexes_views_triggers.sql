@@ -1,0 +1,226 @@
+-- Indexes, views and triggers, bodies with CASE ... END and semicolons included.
+--@ setup
+CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c INT);
+CREATE TABLE log(at INTEGER PRIMARY KEY, x, y);
+INSERT INTO t VALUES (1, 'one', 10), (2, 'two', 20), (3, 'three', 10);
+CREATE VIEW v AS SELECT a, upper(b) AS ub FROM t WHERE c = 10;
+CREATE INDEX existing ON t(b);
+--@ lines
+CREATE INDEX i ON t(b)
+CREATE INDEX IF NOT EXISTS existing ON t(c)
+CREATE INDEX existing ON t(c)
+CREATE UNIQUE INDEX i ON t(b)
+CREATE UNIQUE INDEX i ON t(c)
+CREATE UNIQUE INDEX i ON t(c) WHERE a < 3
+CREATE INDEX i ON t(b COLLATE NOCASE DESC, c ASC)
+CREATE INDEX i ON t(lower(b))
+CREATE INDEX i ON t(power(c, 2))
+CREATE INDEX i ON t(random())
+CREATE INDEX i ON t(date('now'))
+CREATE INDEX i ON t(nope)
+CREATE INDEX i ON nope(a)
+CREATE INDEX i ON v(a)
+CREATE INDEX i ON sqlite_schema(name)
+CREATE INDEX i ON t(b) WHERE c > 5 AND b IS NOT NULL
+CREATE INDEX i ON t(b) WHERE c > (SELECT 1)
+CREATE INDEX i ON t(b) WHERE c > ?
+CREATE INDEX t ON t(b)
+CREATE INDEX main.i ON t(b)
+CREATE INDEX i ON main.t(b)
+CREATE INDEX i ON t(b, b, b)
+CREATE INDEX i ON t("nope")
+CREATE INDEX i ON t('b')
+CREATE INDEX i ON t(1)
+CREATE INDEX sqlite_i ON t(b)
+CREATE INDEX i ON t()
+CREATE INDEX i ON t(b) USING btree
+CREATE INDEX "i ""quoted""" ON "t"("b")
+CREATE INDEX i ON t(rowid)
+CREATE INDEX i ON t(c + 1, b || 'x')
+CREATE INDEX i ON t(json_extract(b, '$.x'))
+DROP INDEX existing
+DROP INDEX IF EXISTS nope
+DROP INDEX main.existing
+REINDEX
+REINDEX t
+REINDEX existing
+REINDEX nope
+REINDEX NOCASE
+ANALYZE
+ANALYZE t
+ANALYZE existing
+ANALYZE main
+ANALYZE nope
+SELECT * FROM t INDEXED BY existing WHERE b = 'one'
+SELECT * FROM t INDEXED BY existing WHERE c = 1
+SELECT * FROM t INDEXED BY nope
+SELECT * FROM t NOT INDEXED WHERE b = 'one'
+EXPLAIN QUERY PLAN SELECT * FROM t WHERE b = 'one'
+EXPLAIN QUERY PLAN SELECT * FROM t WHERE b LIKE 'one%'
+EXPLAIN QUERY PLAN SELECT * FROM t WHERE b GLOB 'one*'
+EXPLAIN QUERY PLAN SELECT * FROM t ORDER BY c
+EXPLAIN QUERY PLAN SELECT * FROM t x JOIN t y ON x.c = y.c
+EXPLAIN QUERY PLAN SELECT c, count(*) FROM t GROUP BY c
+EXPLAIN QUERY PLAN DELETE FROM t WHERE b = 'x' OR a = 1
+CREATE VIEW w AS SELECT 1
+CREATE VIEW w(x, y) AS SELECT a, b FROM t
+CREATE VIEW w(x) AS SELECT a, b FROM t
+CREATE VIEW w AS SELECT * FROM nowhere
+CREATE VIEW w AS SELECT nope FROM t
+CREATE VIEW w AS SELECT ?
+CREATE VIEW w AS SELECT power(1, 2)
+CREATE VIEW w AS SELECT sqlite_version()
+CREATE VIEW w AS VALUES (1, 2)
+CREATE VIEW w AS WITH n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 3) SELECT * FROM n
+CREATE VIEW v AS SELECT 1
+CREATE VIEW IF NOT EXISTS v AS SELECT 1
+CREATE VIEW t AS SELECT 1
+CREATE VIEW w AS SELECT 1;
+CREATE VIEW sqlite_w AS SELECT 1
+CREATE VIEW w AS DELETE FROM t
+SELECT * FROM v
+INSERT INTO v VALUES (1, 2)
+UPDATE v SET ub = 1
+DELETE FROM v
+DROP VIEW v
+DROP VIEW nope
+DROP VIEW t
+DROP TABLE v
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN SELECT 1; END
+CREATE TRIGGER tr BEFORE DELETE ON t FOR EACH ROW BEGIN DELETE FROM log; END;
+CREATE TRIGGER tr INSTEAD OF INSERT ON t BEGIN SELECT 1; END
+CREATE TRIGGER tr AFTER INSERT ON v BEGIN SELECT 1; END
+CREATE TRIGGER tr INSTEAD OF INSERT ON v BEGIN INSERT INTO t(b) VALUES (new.ub); END
+CREATE TRIGGER tr AFTER INSERT ON t FOR EACH STATEMENT BEGIN SELECT 1; END
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN END
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN SELECT 1 END
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN SELECT 1;
+CREATE TRIGGER tr AFTER INSERT ON t
+CREATE TRIGGER tr AFTER INSERT ON nope BEGIN SELECT 1; END
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO nowhere VALUES (1); END
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN SELECT ?; END
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN SELECT power(1, 2); END
+CREATE TRIGGER tr AFTER INSERT ON t WHEN power(new.c, 2) > 1 BEGIN SELECT 1; END
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN PRAGMA foreign_keys; END
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN CREATE TABLE x(a); END
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO main.log(x) VALUES (1); END
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN UPDATE log SET x = 1 LIMIT 1; END
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO log(x) VALUES (1) RETURNING x; END
+CREATE TRIGGER tr AFTER INSERT ON t WHEN old.a = 1 BEGIN SELECT 1; END
+CREATE TRIGGER tr AFTER DELETE ON t WHEN new.a = 1 BEGIN SELECT 1; END
+CREATE TRIGGER tr AFTER UPDATE OF nope ON t BEGIN SELECT 1; END
+CREATE TRIGGER tr AFTER INSERT ON sqlite_schema BEGIN SELECT 1; END
+CREATE TRIGGER sqlite_tr AFTER INSERT ON t BEGIN SELECT 1; END
+CREATE TRIGGER main.tr AFTER INSERT ON t BEGIN SELECT 1; END
+CREATE TRIGGER IF NOT EXISTS tr AFTER INSERT ON t BEGIN SELECT RAISE(ABORT, 'x'); END
+create trigger tr after insert on t begin select case when new.c > 1 then 1 else 2 end; end
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN WITH w AS (SELECT 1) INSERT INTO log(x) SELECT * FROM w; END
+SELECT RAISE(ABORT, 'outside')
+DROP TRIGGER nope
+DROP TRIGGER IF EXISTS nope
+DROP TRIGGER tr
+--@ case an audit trigger with CASE and semicolons in strings
+CREATE TRIGGER tr AFTER UPDATE ON t WHEN old.c IS NOT new.c BEGIN
+  INSERT INTO log(x, y) VALUES (CASE WHEN new.c > old.c THEN 'up; END' ELSE 'down' END, new.c);
+  UPDATE log SET y = CASE y WHEN 11 THEN CASE x WHEN 'down' THEN 1 ELSE 2 END ELSE y END; -- END;
+  /* END; */
+  INSERT INTO log(x) SELECT "b;" FROM (SELECT 1 AS "b;");
+END;
+UPDATE t SET c = c + 1;
+SELECT * FROM log;
+--@ text a trigger with Windows line ends
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN
+  INSERT INTO log(x) SELECT CASE new.c WHEN 1 THEN 'a' ELSE 'b' END;
+END
+--@ request
+INSERT INTO t VALUES (9, 'nine', 1);
+SELECT * FROM log;
+--@ text a trigger and what fires it in one text
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO log(x) VALUES ('a;b'); SELECT CASE WHEN 1 THEN 2 END; END;
+INSERT INTO t(b) VALUES ('new'); SELECT x FROM log
+--@ case before, after, all three events
+CREATE TRIGGER bi BEFORE INSERT ON t BEGIN INSERT INTO log(x, y) VALUES ('bi', new.a); END;
+CREATE TRIGGER ai AFTER INSERT ON t BEGIN INSERT INTO log(x, y) VALUES ('ai', new.a); END;
+CREATE TRIGGER bu BEFORE UPDATE ON t BEGIN INSERT INTO log(x, y) VALUES ('bu', old.c); END;
+CREATE TRIGGER au AFTER UPDATE ON t BEGIN INSERT INTO log(x, y) VALUES ('au', new.c); END;
+CREATE TRIGGER bd BEFORE DELETE ON t BEGIN INSERT INTO log(x, y) VALUES ('bd', old.a); END;
+CREATE TRIGGER ad AFTER DELETE ON t BEGIN INSERT INTO log(x, y) VALUES ('ad', old.a); END;
+INSERT INTO t(b) VALUES ('four');
+UPDATE t SET c = 1 WHERE a = 1;
+DELETE FROM t WHERE a IN (2, 3);
+INSERT OR REPLACE INTO t VALUES (1, 'again', 0);
+SELECT * FROM log;
+--@ case RAISE ABORT undoes the batch
+CREATE TRIGGER tr BEFORE INSERT ON t WHEN new.c < 0 BEGIN SELECT RAISE(ABORT, 'c must not be negative'); END;
+INSERT INTO t VALUES (7, 'x', 1);
+INSERT INTO t VALUES (8, 'x', -1);
+--@ case RAISE IGNORE skips the row
+CREATE TRIGGER tr BEFORE INSERT ON t WHEN new.c < 0 BEGIN SELECT RAISE(IGNORE); END;
+INSERT INTO t VALUES (7, 'x', 1), (8, 'x', -1), (9, 'x', 2);
+SELECT * FROM t;
+--@ case RAISE FAIL
+CREATE TRIGGER tr BEFORE INSERT ON t WHEN new.c < 0 BEGIN SELECT RAISE(FAIL, 'fails'); END;
+INSERT INTO t VALUES (7, 'x', 1), (8, 'x', -1), (9, 'x', 2);
+--@ case RAISE of a ROLLBACK
+CREATE TRIGGER tr BEFORE INSERT ON t WHEN new.c < 0 BEGIN SELECT RAISE(ROLLBACK, 'rolls back'); END;
+INSERT INTO t VALUES (7, 'x', 1), (8, 'x', -1), (9, 'x', 2);
+--@ request
+SELECT count(*) FROM t;
+INSERT INTO log(x) VALUES ('still works');
+--@ case RAISE with a computed message
+CREATE TRIGGER tr BEFORE INSERT ON t BEGIN SELECT RAISE(ABORT, 'row ' || new.a); END;
+INSERT INTO t VALUES (7, 'x', 1);
+--@ case INSTEAD OF triggers write through a view
+CREATE TRIGGER vi INSTEAD OF INSERT ON v BEGIN INSERT INTO t(a, b, c) VALUES (new.a, new.ub, 10); END;
+CREATE TRIGGER vu INSTEAD OF UPDATE ON v BEGIN UPDATE t SET b = new.ub WHERE a = old.a; END;
+CREATE TRIGGER vd INSTEAD OF DELETE ON v BEGIN DELETE FROM t WHERE a = old.a; END;
+INSERT INTO v VALUES (5, 'five');
+UPDATE v SET ub = lower(ub) || '!';
+DELETE FROM v WHERE a = 1;
+SELECT * FROM t;
+--@ case a trigger on itself does not recurse
+CREATE TRIGGER tr AFTER INSERT ON log WHEN new.x < 5 BEGIN INSERT INTO log(x) VALUES (new.x + 1); END;
+INSERT INTO log(x) VALUES (1);
+SELECT x FROM log;
+--@ case recursive triggers switched on
+PRAGMA recursive_triggers = ON;
+CREATE TRIGGER tr AFTER INSERT ON log WHEN new.x < 5 BEGIN INSERT INTO log(x) VALUES (new.x + 1); END;
+INSERT INTO log(x) VALUES (1);
+SELECT x FROM log;
+--@ case recursive triggers to the limit
+PRAGMA recursive_triggers = ON;
+CREATE TRIGGER tr AFTER INSERT ON log WHEN new.x < 11 BEGIN INSERT INTO log(x) VALUES (new.x + 1); END;
+INSERT INTO log(x) VALUES (2);
+SELECT count(*) FROM log;
+--@ case recursive triggers past the limit
+PRAGMA recursive_triggers = ON;
+CREATE TRIGGER tr AFTER INSERT ON log WHEN new.x < 11 BEGIN INSERT INTO log(x) VALUES (new.x + 1); END;
+INSERT INTO log(x) VALUES (0);
+--@ case a trigger with UPDATE FROM and upsert
+CREATE TRIGGER tr AFTER INSERT ON t BEGIN
+  UPDATE log SET y = s.n FROM (SELECT count(*) AS n FROM t) AS s;
+  INSERT INTO log(at, x) VALUES (1, new.b) ON CONFLICT(at) DO UPDATE SET x = excluded.x;
+END;
+INSERT INTO t(b) VALUES ('p'), ('q');
+SELECT * FROM log;
+--@ case unique index refuses a later row
+CREATE UNIQUE INDEX u ON t(b, c);
+INSERT INTO t(b, c) VALUES ('one', 11);
+INSERT INTO t(b, c) VALUES ('one', 10);
+--@ case unique index over an expression
+CREATE UNIQUE INDEX u ON t(lower(b));
+INSERT INTO t(b) VALUES ('ONE');
+--@ case statistics are read and planted
+ANALYZE;
+SELECT tbl, idx, stat FROM sqlite_stat1 ORDER BY 1, 2;
+UPDATE sqlite_stat1 SET stat = '1000000 1' WHERE idx = 'existing';
+INSERT INTO sqlite_stat1 VALUES ('log', NULL, '5');
+ANALYZE sqlite_schema;
+EXPLAIN QUERY PLAN SELECT * FROM t WHERE b = 'x' AND c = 1;
+DELETE FROM sqlite_stat1;
+DROP TABLE sqlite_stat1;
+--@ case statistics tables cannot be made by hand
+CREATE TABLE sqlite_stat1(tbl, idx, stat);
+--@ case dropping a table under a view
+DROP TABLE t;
+SELECT * FROM v;
