@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 
+from d1ops.cli.streams import put
 from d1ops.cli.text import printable
 
 _RED, _YELLOW, _PLAIN = "\033[31m", "\033[33m", "\033[0m"
@@ -17,9 +17,7 @@ _RED, _YELLOW, _PLAIN = "\033[31m", "\033[33m", "\033[0m"
 
 def tell(text: str) -> None:
     """Write one fact. A reader that went away does not stop the command."""
-    with suppress(OSError, ValueError):
-        sys.stderr.write(printable(text) + "\n")
-        sys.stderr.flush()
+    put(sys.stderr, printable(text) + "\n")
 
 
 def warn(text: str) -> None:
@@ -36,8 +34,7 @@ def fail(message: str, hint: str | None = None) -> None:
 
 def tell_marked(mark: str, text: str, colour: str) -> None:
     """Write a fact behind a mark, which is coloured where colour is wanted."""
-    with suppress(OSError, ValueError):
-        sys.stderr.write(f"{colour}{mark}{_PLAIN}" if _has_colour() else mark)
+    put(sys.stderr, f"{colour}{mark}{_PLAIN}" if _has_colour() else mark)
     tell(f" {text}")
 
 
@@ -53,9 +50,7 @@ def is_interactive() -> bool:
 
 def ask(question: str) -> str:
     """Ask, and return the answer without the space around it. The end of the input is an empty answer."""
-    with suppress(OSError, ValueError):
-        sys.stderr.write(printable(question) + " ")
-        sys.stderr.flush()
+    put(sys.stderr, printable(question) + " ")
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
         tell("")

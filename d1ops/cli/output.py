@@ -7,10 +7,10 @@ finished and its exit code stays true.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from d1ops.cli.streams import put
 from d1ops.cli.text import printable
 
 if TYPE_CHECKING:
@@ -19,31 +19,12 @@ if TYPE_CHECKING:
 
 def write(text: str) -> None:
     """Write a text for people, and a newline, and pass it on at once. Control characters are made visible."""
-    _write(printable(text))
+    put(sys.stdout, printable(text) + "\n")
 
 
 def write_json(document: Mapping[str, Any]) -> None:
     """Write one JSON document. Raises TypeError for a value that JSON does not have: a mistake of this package."""
-    _write(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
-
-
-def _write(text: str) -> None:
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _abandon()
-
-
-def _abandon() -> None:
-    """Send the rest of standard output nowhere, so that the interpreter's own last flush does not fail."""
-    try:
-        descriptor = sys.stdout.fileno()
-    except (OSError, ValueError):
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    put(sys.stdout, json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 def is_terminal() -> bool:
