@@ -53,7 +53,7 @@ def sample_project(root: Path) -> Path:
 
 
 def start_up(project: Path, runs: int) -> None:
-    d1ops, wrangler = [sys.executable, "-m", "d1ops"], [str(NODE), str(WRANGLER)]
+    d1ops, wrangler = [str(Path(sys.executable).parent / "d1ops")], [str(NODE), str(WRANGLER)]
     run(["--version"], d1ops, project)
     run(["migrate", "--env", "dev", "--yes"], d1ops, project)
     run(["d1", "migrations", "apply", "umbrella", "--local"], wrangler, project)
