@@ -118,10 +118,15 @@ class App:
     async def _upload(self, request: HttpRequest) -> Upload:
         digest = hashlib.md5(usedforsecurity=False)
         with tempfile.NamedTemporaryFile(dir=self._state.incoming, delete=False) as file:
-            async for piece in request.stream():
-                digest.update(piece)
-                await run_in_threadpool(file.write, piece)
-        return Upload(Path(file.name), digest.hexdigest())
+            path = Path(file.name)
+            try:
+                async for piece in request.stream():
+                    digest.update(piece)
+                    await run_in_threadpool(file.write, piece)
+            except BaseException:
+                path.unlink()
+                raise
+        return Upload(path, digest.hexdigest())
 
     async def _drop(self, scope: Scope, receive: Receive) -> None:
         self._hang_up(scope)

@@ -7,6 +7,7 @@ wait. A task that nobody asks for is given up, as the service does.
 from __future__ import annotations
 
 import hashlib
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from d1ops.errors import D1opsError, ScriptError, StatementRejected
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from d1ops.core.values import Bookmark
     from d1ops.emulator.registry import Hosted
@@ -70,7 +72,8 @@ def export(state: State, hosted: Hosted, request: Request, *, stuck: bool) -> Re
         except D1opsError as error:
             return _start(state, hosted, "export", _failed(error.message), stuck=stuck)
         bookmark = hosted.travel.present()
-        name = f"{hosted.record.name}-{bookmark}.sql"
+        # Two exports of one state may have different options.
+        name = f"{hosted.record.name}-{bookmark}-{secrets.token_hex(4)}.sql"
         (hosted.files / name).write_text(script, encoding="utf-8", newline="\n")
         url = state.storage.url(request, "GET", hosted.record.uuid, name)
         done = {"status": "complete", "result": {"filename": name, "signed_url": url}}
@@ -92,36 +95,49 @@ def import_(state: State, hosted: Hosted, request: Request) -> Reply:
             raise invalid([("etag", "Invalid md5")])
         state.refuse_while_busy(hosted)
         name = f"{hosted.record.uuid}-{etag}.sql"
-        file = hosted.files / name
-        if file.is_file():
-            return _ingest(state, hosted, file.read_bytes(), etag)
+        data = _stored(hosted.files / name, etag)
+        if data is not None:
+            return _ingest(state, hosted, data)
         if action == "ingest":
-            return success({"success": False, "error": "The file to import was not found.", "messages": []})
+            problem = "No file with the given etag was uploaded."
+            return success({"success": False, "error": problem, "messages": []})
         url = state.storage.url(request, "PUT", hosted.record.uuid, name)
         return success({"success": True, "filename": name, "upload_url": url})
 
 
-def _ingest(state: State, hosted: Hosted, data: bytes, etag: str) -> Reply:
-    if hashlib.md5(data, usedforsecurity=False).hexdigest() != etag:
-        return success({"success": False, "error": "The file does not have the given etag.", "messages": []})
+def _stored(file: Path, etag: str) -> bytes | None:
+    """Return a file that was uploaded; one that is not what its name says is forgotten."""
+    data = file.read_bytes() if file.is_file() else None
+    if data is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() != etag:
+        file.unlink()
+        return None
+    return data
+
+
+def _ingest(state: State, hosted: Hosted, data: bytes) -> Reply:
     hosted.travel.before_write()
     try:
         script = data.decode()
         result = hosted.database.ingest(script)
     except UnicodeDecodeError:
         return _start(state, hosted, "import", _failed("The file is not UTF-8."))
-    except StatementRejected as error:
-        return _start(state, hosted, "import", _failed(error.text))
-    except ScriptError:
-        return _start(state, hosted, "import", _failed("incomplete input: SQLITE_ERROR"))
-    except D1opsError as error:
-        return _start(state, hosted, "import", _failed(error.message))
-    finally:
+    except (StatementRejected, ScriptError) as error:
+        text = error.text if isinstance(error, StatementRejected) else "incomplete input: SQLITE_ERROR"
+        return _start(state, hosted, "import", _failed(text))
+    except D1opsError as error:  # No answer came: nobody knows what was done.
         hosted.travel.after_write()
-    count = len(split(f"{script}\n;"))
+        return _start(state, hosted, "import", _failed(error.message))
+    hosted.travel.after_write()
     bookmark = hosted.travel.present()
-    counted = {"num_queries": count, "final_bookmark": bookmark, "meta": meta_json(result.meta)}
+    counted = {"num_queries": _count(script), "final_bookmark": bookmark, "meta": meta_json(result.meta)}
     return _start(state, hosted, "import", {"status": "complete", "result": counted})
+
+
+def _count(script: str) -> int:
+    try:
+        return len(split(f"{script}\n;"))
+    except ScriptError:  # The engine took what the splitter does not, such as a comment without an end.
+        return script.count(";")
 
 
 def _failed(text: str) -> dict[str, Any]:

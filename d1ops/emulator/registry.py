@@ -10,7 +10,7 @@ import threading
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,12 @@ class Hosted:
         if self.record.engine is EngineName.SQLITE:
             from d1ops.emulator.meter import MeteredSqlite
 
-            return MeteredSqlite(self.file, name=self.record.name, is_durable=self._settings.folder is not None)
+            return MeteredSqlite(
+                self.file,
+                name=self.record.name,
+                max_seconds=self._settings.max_request_seconds,
+                is_durable=self._settings.folder is not None,
+            )
         from d1ops.database.workerd import WorkerdDatabase, module_roots
 
         roots = (*self._settings.modules, *module_roots(Path.cwd(), None, self._settings.environ))
@@ -100,10 +105,11 @@ class Hosted:
     @cached_property
     def travel(self) -> TimeTravel:
         """Its bookmarks."""
+        created_at = datetime.fromisoformat(self.record.created_at)
+        written_at = max((created_at, *map(_changed_at, (self.file, self.file.with_name(f"{self.file.name}-wal")))))
         if not self.file.exists():
             self.database.query("SELECT 1")
-        created_at = datetime.fromisoformat(self.record.created_at)
-        return TimeTravel(self.file, self.folder / "bookmarks", created_at=created_at, now=self._settings.now)
+        return TimeTravel(self.file, self.folder / "bookmarks", written_at=written_at, now=self._settings.now)
 
     def describe(self) -> dict[str, Any]:
         """Return it as the API does."""
@@ -259,6 +265,10 @@ class Registry:
         partial = self._file.with_suffix(".partial")
         partial.write_text(json.dumps({"databases": databases}, indent=2) + "\n")
         os.replace(partial, self._file)  # noqa: PTH105 - atomic, also where the file exists (Windows)
+
+
+def _changed_at(file: Path) -> datetime:
+    return datetime.fromtimestamp(file.stat().st_mtime if file.exists() else 0, UTC)
 
 
 def _not_found(key: str) -> Refused:

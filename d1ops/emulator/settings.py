@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - see above
 
+from d1ops.core import rules
 from d1ops.emulator.faults import Faults
 
 ACCOUNT_ID = "d10d10d10d10d10d10d10d10d10d10d1"
@@ -57,6 +58,8 @@ class Settings:
     rate_limit: int | None = None
     rate_window_seconds: float = 300.0
     max_body_bytes: int = MAX_BODY_BYTES
+    max_request_seconds: float = rules.MAX_REQUEST_SECONDS
+    """How long a request may work, where the engine is SQLite."""
     active_polls: int = 1
     task_seconds: float = 30.0
     url_seconds: float = 3600.0

@@ -109,10 +109,11 @@ def run(state: State, hosted: Hosted, statements: Sequence[Statement], *, may_ed
         try:
             results = hosted.database.batch(statements, lossy=True)
         except D1opsError as error:
-            raise refusal(error) from None
-        finally:
-            if writes:  # Also when no answer came: then nobody knows.
+            if writes and not isinstance(error, StatementRejected):  # No answer came: nobody knows.
                 hosted.travel.after_write()
+            raise refusal(error) from None
+        if writes:
+            hosted.travel.after_write()
     state.queries.note(hosted.record.uuid, statements, results, state.settings.now())
     return results
 

@@ -10,7 +10,7 @@ linear in its size; before a write it is taken on its own only for a file of at 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from d1ops.core.values import Restored
@@ -18,6 +18,7 @@ from d1ops.database.snapshots import SnapshotStore, taken_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     from d1ops.core.values import Bookmark
@@ -28,15 +29,13 @@ INTERVAL = timedelta(seconds=1)
 
 
 class TimeTravel:
-    """The states of the database in `file`, kept in `folder`. `created_at` is when the database was made."""
+    """The states of the database in `file`, kept in `folder`. `written_at` is the time of its last write."""
 
-    def __init__(self, file: Path, folder: Path, *, created_at: datetime, now: Callable[[], datetime]) -> None:
+    def __init__(self, file: Path, folder: Path, *, written_at: datetime, now: Callable[[], datetime]) -> None:
         self._file = file
         self._now = now
         self._store = SnapshotStore(folder, keep=KEEP, now=lambda: self._written_at)
-        known = self._store.bookmarks()
-        at_stop = datetime.fromtimestamp(file.stat().st_mtime, UTC) if file.exists() else created_at
-        self._written_at = max(created_at, at_stop) if known else created_at
+        self._written_at = written_at
         self._present: Bookmark | None = None
         self._copied_at: datetime | None = None
 
