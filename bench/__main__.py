@@ -1,4 +1,4 @@
-"""Print start-up times against wrangler's, and the HTTP requests of every command.
+"""Print start-up times and served requests beside wrangler's, and the HTTP requests of every command.
 
     python -m bench [--runs N]
 
@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.serving import serving
 from d1ops.database.sqlite import SqliteDatabase
 from tests.support.cloudflare import ACCOUNT, EDIT_TOKEN, FakeCloudflare
 from tests.support.node import NODE, WRANGLER
@@ -38,6 +39,8 @@ def main() -> None:
         start_up(project, runs)
     with tempfile.TemporaryDirectory() as folder:
         requests(Path(folder))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        serving(Path(folder), runs)
 
 
 def sample_project(root: Path) -> Path:

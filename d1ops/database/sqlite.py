@@ -322,7 +322,7 @@ def _json_number(value: float) -> int | float | None:
 
 
 def _dump(engine: Engine) -> Iterator[str]:
-    """Yield the statements of a dump (the form of `wrangler d1 export --local`; d1-facts 5.5)."""
+    """Yield the statements of a dump (the form of `wrangler d1 export --local`, seen with wrangler 4.164)."""
     yield "PRAGMA defer_foreign_keys=TRUE;"
     tables = engine.ask(
         "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL"

@@ -1,4 +1,6 @@
-"""The text of a dump, in the form of D1's own (d1-facts 5.5): tables with their rows, then indexes, triggers, views.
+"""The text of a dump, in the form that D1 gives it: tables with their rows, then indexes, triggers, views.
+
+The form is the one seen with `wrangler d1 export --local` of wrangler 4.164.
 
 Values are those of D1's JSON, so an integer beyond 2^53 is rounded, invalid UTF-8 is replaced and an infinity is NULL,
 as in the dumps of the service: a dump of D1 is no faithful backup, and neither is this.

@@ -22,7 +22,7 @@ def cut(text: str, splitter: Splitter) -> list[str]:
         pieces = _cut_as_the_service(text)
     else:
         try:
-            pieces = [statement.sql for statement in split(f"{text}\n;")]
+            pieces = [statement.sql.rstrip() for statement in split(f"{text}\n;")]
         except ScriptError:
             return [text]  # The engine says what is wrong with it, in its own words.
     if len(pieces) == 1 and text.rstrip().removesuffix(";").endswith(pieces[0]):

@@ -1,4 +1,4 @@
-"""The main job on the sample marketplace: what the issue asks to be shown."""
+"""The main job on the sample marketplace: as a person runs it."""
 
 from __future__ import annotations
 

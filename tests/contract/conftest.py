@@ -1,4 +1,4 @@
-"""The databases that keep the contract: a SQLite file, workerd, and the HTTP client against a server on loopback."""
+"""The databases that keep the contract: a SQLite file, workerd, and the HTTP client against the emulator over both."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from d1ops.database.base import Atomicity
 from d1ops.database.http import HttpDatabase
 from d1ops.database.sqlite import SqliteDatabase
 from d1ops.database.workerd import WorkerdDatabase
+from d1ops.emulator import Emulator, EngineName
+from d1ops.emulator import Settings as ServerSettings
 from tests.contract.differences import Leg
-from tests.support.cloudflare import ACCOUNT, EDIT_TOKEN, FakeCloudflare
 from tests.support.node import MODULES
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def leg(request: pytest.FixtureRequest) -> Leg:
 
 @pytest.fixture(scope="session")
 def opened(leg: Leg, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
-    folder = tmp_path_factory.mktemp(leg.value)
+    folder = tmp_path_factory.mktemp(leg.name.lower())
     with ExitStack() as stack:
         database = stack.enter_context(closing(_open(leg, folder, stack)))
         yield Opened(database, database.bookmark())
@@ -62,8 +63,9 @@ def _open(leg: Leg, folder: Path, stack: ExitStack) -> Adapter:
             return SqliteDatabase(folder / "data.sqlite")
         case Leg.WORKERD:
             return WorkerdDatabase("11111111-1111-1111-1111-111111111111", folder, [MODULES])
-        case Leg.HTTP:
-            server = stack.enter_context(FakeCloudflare(lambda name: SqliteDatabase(folder / f"{name}.sqlite")))
+        case Leg.HTTP | Leg.HTTP_WORKERD:
+            engine = EngineName.SQLITE if leg is Leg.HTTP else EngineName.WORKERD
+            server = stack.enter_context(Emulator(ServerSettings(engine=engine, modules=(MODULES,))))
             settings = Settings(budget=Budget(10**6), sleep=lambda seconds: None)
-            client = D1Client(ACCOUNT, EDIT_TOKEN, base_url=server.base_url, settings=settings)
-            return HttpDatabase(client, server.add("app").id, name="app", atomicity=Atomicity.PROVED)
+            client = D1Client(server.settings.account_id, "t0ken", base_url=server.base_url, settings=settings)
+            return HttpDatabase(client, server.create_database("app"), name="app", atomicity=Atomicity.PROVED)

@@ -14,7 +14,8 @@ class Leg(Enum):
 
     SQLITE = "sqlite"
     WORKERD = "workerd"
-    HTTP = "http"
+    HTTP = "http, over the emulator over SQLite"
+    HTTP_WORKERD = "http, over the emulator over workerd"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Difference(Generic[T]):
 
 
 INDEX_IN_BATCH = Difference(
-    frozenset({Leg.HTTP}),
+    frozenset({Leg.HTTP, Leg.HTTP_WORKERD}),
     instead=False,
     usual=True,
     reason="D1's API names no statement of a batch",
@@ -53,36 +54,50 @@ COLUMN_OF_A_PARAMETER = Difference(
 )
 
 LARGEST_VALUE_BYTES = Difference(
-    frozenset({Leg.WORKERD}),
+    frozenset({Leg.WORKERD, Leg.HTTP_WORKERD}),
     instead=6_000_000,
     usual=4 * 1024 * 1024,
     reason="this build of workerd allows more than the model of D1's limits (rules.MAX_VALUE_BYTES)",
 )
 
 REPLACES_IN_RETURNING = Difference(
-    frozenset({Leg.WORKERD}),
+    frozenset({Leg.WORKERD, Leg.HTTP_WORKERD}),
     instead=True,
     usual=False,
     reason="apsw raises at text that is not UTF-8; a SELECT is read again as bytes, a write is not run twice",
 )
 
 LIMITS_WRITES = Difference(
-    frozenset({Leg.WORKERD}),
+    frozenset({Leg.WORKERD, Leg.HTTP_WORKERD}),
     instead=True,
     usual=False,
     reason="UPDATE and DELETE with LIMIT need SQLITE_ENABLE_UPDATE_DELETE_LIMIT, which apsw is not built with",
 )
 
 COMPARES_BLOBS_WITH_LIKE = Difference(
-    frozenset({Leg.WORKERD}),
+    frozenset({Leg.WORKERD, Leg.HTTP_WORKERD}),
     instead=1,
     usual=0,
     reason="apsw is built with SQLITE_LIKE_DOESNT_MATCH_BLOBS",
 )
 
 KEEPS_PRAGMAS = Difference(
-    frozenset({Leg.WORKERD}),
+    frozenset({Leg.WORKERD, Leg.HTTP_WORKERD}),
     instead=True,
     usual=False,
     reason="the settings of workerd's connection live as long as the object; on D1 nothing may rely on either",
+)
+
+CUTS_TEXTS = Difference(
+    frozenset({Leg.HTTP, Leg.HTTP_WORKERD}),
+    instead=True,
+    usual=False,
+    reason="D1's API takes a text of several statements and drops what is empty between its semicolons",
+)
+
+EXPORTED_VALUES = Difference(
+    frozenset({Leg.HTTP, Leg.HTTP_WORKERD}),
+    instead="(9007199254740992)",
+    usual="(-9e999), (9007199254740993)",
+    reason="D1's own export rounds integers beyond 2^53 and has no infinities, so it is never the only backup",
 )

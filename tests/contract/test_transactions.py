@@ -14,7 +14,7 @@ from d1ops.core.values import Bookmark, Statement
 from d1ops.database.base import Atomicity
 from d1ops.database.sqlite import SqliteDatabase
 from d1ops.errors import D1opsError, NotFound, ScriptError, StatementRejected, UsageError
-from tests.contract.differences import INDEX_IN_BATCH
+from tests.contract.differences import EXPORTED_VALUES, INDEX_IN_BATCH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -270,7 +270,7 @@ def test_a_large_script_is_one_unit(database: Adapter) -> None:
     assert rows(database, "SELECT count(*) FROM t") == [(2_000,)]
 
 
-def test_an_export_loads_back(database: Adapter, opened: Opened, tmp_path: Path) -> None:
+def test_an_export_loads_back(database: Adapter, opened: Opened, leg: Leg, tmp_path: Path) -> None:
     batch(
         database,
         *FAMILY,
@@ -278,7 +278,8 @@ def test_an_export_loads_back(database: Adapter, opened: Opened, tmp_path: Path)
         'CREATE TABLE "odd name"("a b" INTEGER PRIMARY KEY AUTOINCREMENT, "c""d" TEXT NOT NULL DEFAULT \'it\'\'s\')',
         "INSERT INTO \"odd name\" VALUES (7, 'line\nbreak; --'), (8, 'é\U0001f600')",
         "CREATE TABLE v(a ANY, b TEXT GENERATED ALWAYS AS (a || '!') VIRTUAL) STRICT",
-        "INSERT INTO v(a) VALUES (NULL), (1), (1.5), ('x'), (x'00ff'), (x''), (''), (-9e999), (9007199254740993)",
+        "INSERT INTO v(a) VALUES (NULL), (1), (1.5), ('x'), (x'00ff'), (x''), ('')",
+        f"INSERT INTO v(a) VALUES {EXPORTED_VALUES.on(leg)}",
         "CREATE INDEX i ON v(a) WHERE a IS NOT NULL",
         "CREATE VIEW w AS SELECT a FROM v",
         "CREATE TRIGGER tr AFTER INSERT ON v BEGIN SELECT CASE WHEN 1 THEN 2 END; END",

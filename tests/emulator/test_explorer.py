@@ -1,16 +1,12 @@
 """Our client against the local explorer API of real `wrangler dev`: an independent server over workerd.
 
 It offers the list of databases and `/raw`, knows no accounts and no tokens, takes no parameters but strings, and has
-errors of its own (d1-facts 6.2). A relay takes the account out of the paths; bodies and answers go through untouched.
+errors of its own. A relay takes the account out of the paths; bodies and answers go through untouched.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import signal
-import subprocess
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,50 +18,10 @@ import pytest
 from d1ops.client import Budget, D1Client, Settings
 from d1ops.core.values import Statement
 from d1ops.errors import NotFound, PrecisionLost, StatementRejected, UnexpectedResponse
-from tests.support.node import NODE, WRANGLER, node_environment
+from tests.support.wrangler_dev import API, ID, wrangler_dev
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ID = "11111111-1111-1111-1111-111111111111"
-API = "/cdn-cgi/local/explorer/api"
-CONFIGURATION = {
-    "name": "app",
-    "main": "worker.mjs",
-    "compatibility_date": "2026-11-01",
-    "d1_databases": [{"binding": "DB", "database_name": "app", "database_id": ID}],
-}
-
-
-@contextmanager
-def wrangler_dev(root_factory: pytest.TempPathFactory) -> Iterator[str]:
-    root = root_factory.mktemp("explorer")
-    (root / "wrangler.json").write_text(json.dumps(CONFIGURATION))
-    (root / "worker.mjs").write_text("export default { fetch() { return new Response('ok'); } };\n")
-    process = subprocess.Popen(
-        [str(NODE), str(WRANGLER), "dev", "--port", "0", "--inspector-port", "0"],
-        cwd=root,
-        env={**node_environment(), "HOME": str(root)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    try:
-        said = ""
-        for line in process.stdout:
-            said += line
-            ready = re.search(r"Ready on http://localhost:(\d+)", line)
-            if ready is not None:
-                yield f"http://127.0.0.1:{ready[1]}"
-                return
-        raise AssertionError(said)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.stdout.close()
-        process.wait()
 
 
 @contextmanager
@@ -101,7 +57,7 @@ def relay(url: str) -> Iterator[str]:
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[D1Client]:
     settings = Settings(budget=Budget(10**6), sleep=lambda seconds: None)
     with (
-        wrangler_dev(tmp_path_factory) as url,
+        wrangler_dev(tmp_path_factory.mktemp("explorer")) as url,
         relay(url) as base_url,
         D1Client("local", "none", base_url=base_url, settings=settings) as api,
     ):
