@@ -132,8 +132,13 @@ def applied_lines(call: Call, applied: Applied, backup: VerifiedBackup | None, r
     pairs = [("cost", ", ".join(cost))]
     if backup:
         pairs.append(("backup", f"{backup.id} ({shown_path(backup.folder)}/manifest.json)"))
-    pairs += [("bookmark", applied.bookmark), ("undo", undo_command(call, applied))]
+    pairs += [("bookmark", applied.bookmark), *undo_facts(undo_command(call, applied))]
     return [*facts(pairs), *(f"warning: {warning}" for warning in applied.warnings)]
+
+
+def undo_facts(command: str) -> list[tuple[str, str]]:
+    """Return the command that undoes, and its price: a rewind is more than the reverse of the change."""
+    return [("undo", command), ("", "rewinds every table to before the change; rows written since then would be lost")]
 
 
 def undo_command(call: Call, applied: Applied) -> str:

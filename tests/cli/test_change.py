@@ -26,6 +26,7 @@ def test_migrate_makes_the_database_says_what_it_did_and_how_to_undo_it(project:
     assert again.out == "nothing to do: 3 migrations applied, none pending\n"
     assert undo.startswith("d1ops restore ")
     assert undo.endswith(" --env dev")
+    assert "rewinds every table to before the change; rows written since then would be lost" in ended.out
     project.ok(*undo.split()[1:], "--yes")
     assert {row["state"] for row in project.ok("status", "--format", "json").json["migrations"]} == {"pending"}
 

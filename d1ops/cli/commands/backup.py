@@ -200,6 +200,7 @@ def _holds(manifest: Manifest) -> str:
 def _rewind(call: Call, workspace: Workspace, to: str, agreement: Agreement) -> ExitCode:
     from d1ops.cli.documents import backup_document, event_document, loss_document
     from d1ops.cli.text import facts, shown_path
+    from d1ops.cli.words import undo_facts
     from d1ops.ops import restore as use_case
     from d1ops.ops.look import look
 
@@ -238,7 +239,7 @@ def _rewind(call: Call, workspace: Workspace, to: str, agreement: Agreement) -> 
                         "backup",
                         f"{done.backup_id} holds the rows from before ({manifest})",
                     ),
-                    ("undo", undo),
+                    *undo_facts(undo),
                     ("look", call.command("status")),
                 ]
             ),
