@@ -134,6 +134,18 @@ class ScriptError(UsageError):
         self.problem = message
 
 
+class StatementTooLong(ScriptError):
+    """A statement longer than D1 takes."""
+
+
+class UnfinishedScript(ScriptError):
+    """A script whose last statement has no end: it may have been cut off."""
+
+
+class RefusedStatement(ScriptError):
+    """A statement that D1 refuses whatever the schema: transaction control, ATTACH, VACUUM, TEMP objects."""
+
+
 class CatalogError(UsageError):
     """The migration and rollback folders do not make a catalog."""
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from d1ops.core import rules
-from d1ops.errors import ScriptError
+from d1ops.errors import RefusedStatement, ScriptError, StatementTooLong, UnfinishedScript
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -267,9 +267,9 @@ def _unfinished(rest: str, path: str, line: int, column: int) -> ScriptError:
     """Say what is wrong with the text of a statement that has no end. `line` and `column` are its start."""
     start = ScriptStatement(rest, path, line, column)
 
-    def problem(message: str, offset: int, hint: str) -> ScriptError:
+    def problem(message: str, offset: int, hint: str) -> UnfinishedScript:
         line, column = start.place(len(rest[:offset].encode()))
-        return ScriptError(message, path=path, line=line, column=column, hint=hint)
+        return UnfinishedScript(message, path=path, line=line, column=column, hint=hint)
 
     for token in tokens(rest):
         if token.kind == "comment" and token.text.startswith("/*") and not _COMMENT_CLOSED.fullmatch(token.text):
@@ -310,10 +310,11 @@ def _refuse_what_d1_refuses(statement: ScriptStatement) -> None:
     words = [token.upper for _, token in zip(range(3), significant(statement.sql), strict=False)]
     first = words[0]
     message: str | None = None
+    kind: type[ScriptError] = RefusedStatement
     hint = "remove the statement"
     if size > rules.MAX_STATEMENT_BYTES:
         message = f"the statement has {size:,} bytes, more than D1's {rules.MAX_STATEMENT_BYTES:,}"
-        hint = "split it into smaller statements"
+        kind, hint = StatementTooLong, "split it into smaller statements"
     elif first in rules.TRANSACTION_VERBS:
         message = f"D1 refuses {first}: every script already runs as one transaction"
     elif first in ("ATTACH", "DETACH", "VACUUM"):
@@ -322,4 +323,4 @@ def _refuse_what_d1_refuses(statement: ScriptStatement) -> None:
         message = "D1 refuses TEMP objects"
         hint = "create an ordinary object and drop it at the end of the script"
     if message is not None:
-        raise ScriptError(message, path=statement.path, line=statement.line, column=statement.column, hint=hint)
+        raise kind(message, path=statement.path, line=statement.line, column=statement.column, hint=hint)
