@@ -53,7 +53,7 @@ def plan(workspace: Workspace, seen: Look, wanted: str, *, cascade: bool = False
     status = next(s for s in statuses if s.file == migration.file)
     if not status.state.is_applied:
         return NothingToRollBack(migration, status.state)
-    _require_files(statuses)
+    require_files(statuses, "what a rollback must leave cannot be proved")
     by_file = {s.file: s for s in statuses}
     order = [by_file[row.name] for row in seen.ledger]
     chosen = order[order.index(status) :][::-1] if cascade else [status]
@@ -68,7 +68,8 @@ def plan(workspace: Workspace, seen: Look, wanted: str, *, cascade: bool = False
     return Plan(tuple(steps))
 
 
-def _require_files(statuses: Sequence[MigrationStatus]) -> None:
+def require_files(statuses: Sequence[MigrationStatus], consequence: str) -> None:
+    """Raise LedgerRefused when an applied file is missing or was changed; `consequence` says what that prevents."""
     for state, fact, hint in (
         (State.MISSING, "is applied and its file is missing", "bring the file back from version control"),
         (State.CHANGED, "was changed after it was applied", "put the applied text back from version control"),
@@ -76,7 +77,7 @@ def _require_files(statuses: Sequence[MigrationStatus]) -> None:
         found = [s.file for s in statuses if s.state is state]
         if found:
             raise LedgerRefused(
-                f"{', '.join(found)} {fact}: what a rollback must leave cannot be proved",
+                f"{', '.join(found)} {fact}: {consequence}",
                 hint=f"{hint}; d1ops restore rewinds the whole database without any script",
             )
 

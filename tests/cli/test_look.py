@@ -247,3 +247,17 @@ def test_query_reports_what_the_database_rejects(filled: Shell) -> None:
     lossy = filled("query", "SELECT 9007199254740993 AS big")
     assert lossy.code == 2
     assert "CAST(big AS TEXT)" in lossy.err
+
+
+def test_drift_shows_both_texts_and_answers_no(filled: Shell) -> None:
+    clean = filled.ok("status", "--drift")
+    assert clean.out.endswith("no drift: the target is what its migrations make\n")
+    assert filled.ok("status", "--drift", "--format", "json").json["drift"] == {"clean": True, "objects": []}
+    filled.write("CREATE INDEX by_hand ON users (id)")
+    answer = filled("status", "--drift")
+    assert answer.code == 1
+    assert "index by_hand is on the target and no migration makes it" in answer.out
+    assert "  target: CREATE INDEX by_hand ON users (id)" in answer.out
+    (found,) = filled("status", "--drift", "--format", "json").json["drift"]["objects"]
+    assert (found["object"], found["change"], found["migrations"]) == ("index by_hand", "extra", None)
+    assert filled.ok("status").code == 0

@@ -18,16 +18,27 @@ if TYPE_CHECKING:
     from d1ops.core.ledger import MigrationStatus, State
 
 
-@command("status", "d1ops status", "d1ops status --env staging --exit-code", "d1ops status --format json")
+@command(
+    "status",
+    "d1ops status",
+    "d1ops status --env staging --exit-code",
+    "d1ops status --drift --env staging",
+    "d1ops status --format json",
+)
 def status(
     call: Call,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit 1 unless every migration is applied, as it is on disk.")
     ] = False,
     short: Annotated[bool, typer.Option("--short", help="Only count, and name what asks for something.")] = False,
+    drift: Annotated[
+        bool,
+        typer.Option("--drift", help="Compare the schema with what the applied migrations make; exit 1 for drift."),
+    ] = False,
 ) -> ExitCode:
     """Say where every migration stands. Reads only."""
     from d1ops.cli.documents import migration_document, target_document
+    from d1ops.cli.drift import drift_document, drift_lines
     from d1ops.cli.words import target_line
     from d1ops.core.ledger import State
     from d1ops.ops.look import look
@@ -44,7 +55,17 @@ def status(
             requests=workspace.database.requests,
         )
         whole = [target_line(workspace, seen.size_bytes), "", *_migration_lines(found), ""]
-        call.answer([*([] if short else whole), *_summary_lines(found, tally)])
+        lines = [*([] if short else whole), *_summary_lines(found, tally)]
+        drifted = None
+        if drift:
+            from d1ops.ops import drift as use_case
+
+            drifted = use_case.find(workspace, seen)
+            call.note(drift=drift_document(drifted))
+            lines += ["", *drift_lines(drifted)]
+        call.answer(lines)
+    if drifted is not None and not drifted.is_clean:
+        return ExitCode.NO
     clean = tally.keys() <= {State.APPLIED, State.UNVERIFIED}
     return ExitCode.NO if exit_code and not clean else ExitCode.DONE
 
