@@ -41,33 +41,37 @@ _PIECE_BYTES = 900_000
 """So much of a BLOB goes into one parameter, in twice as many digits."""
 
 
-def insertions(table: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[Statement]:
+def insertions(
+    table: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, one_by_one: bool = False
+) -> Iterator[Insertion]:
     """Yield the statements that write `rows`, in their order, a bounded number of rows each.
 
     `columns` are the stored columns, with an alias of the rowid among them where it must be kept. Affinities apply, so
-    the rows must be such as the table itself has held. Raises UnicodeEncodeError for a text with a lone surrogate.
+    the rows must be such as the table itself has held. `one_by_one` writes each row by a statement of its own, as
+    SQLite wants it for a table that others refer to by columns which are not unique. Raises UnicodeEncodeError for a
+    text with a lone surrogate.
     """
     waiting: list[str] = []
     special: set[int] = set()
     size = 0
     for row in rows:
-        if any(_size(cell) > _LARGE_BYTES for cell in row):
+        if one_by_one or any(_size(cell) > _LARGE_BYTES for cell in row):
             if waiting:
-                yield _many(table, columns, waiting, special)
+                yield Insertion(_many(table, columns, waiting, special), len(waiting))
                 waiting, special, size = [], set(), 0
-            yield _one(table, columns, row)
+            yield Insertion(_one(table, columns, row), 1)
             continue
         cells = [_json(cell) for cell in row]
         text = json.dumps(cells, ensure_ascii=False, separators=(",", ":"))
         length = len(text.encode()) + 1
         if waiting and size + length > MAX_TEXT_BYTES:
-            yield _many(table, columns, waiting, special)
+            yield Insertion(_many(table, columns, waiting, special), len(waiting))
             waiting, special, size = [], set(), 0
         waiting.append(text)
         special.update(index for index, cell in enumerate(cells) if isinstance(cell, list))
         size += length
     if waiting:
-        yield _many(table, columns, waiting, special)
+        yield Insertion(_many(table, columns, waiting, special), len(waiting))
 
 
 def _many(table: str, columns: Sequence[str], rows: Sequence[str], special: set[int]) -> Statement:
@@ -111,7 +115,7 @@ def _one(table: str, columns: Sequence[str], row: Sequence[Cell]) -> Statement:
             names.append(f"unhex(?{len(params)})")
         picked.append(f"CAST({' || '.join(names)} AS {'BLOB' if isinstance(cell, bytes) else 'TEXT'})")
     params[0] = json.dumps(small, ensure_ascii=False, separators=(",", ":"))
-    return Statement(f"{_head(table, columns)} SELECT {', '.join(picked)} WHERE ?1 IS NOT NULL", tuple(params))
+    return Statement(f"{_head(table, columns)} VALUES ({', '.join(picked)})", tuple(params))
 
 
 def _head(table: str, columns: Sequence[str]) -> str:
@@ -157,25 +161,36 @@ def _real(value: float) -> Json:
 
 
 @dataclass(frozen=True, slots=True)
+class Insertion:
+    """A statement that writes `rows` rows."""
+
+    statement: Statement
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """Statements that go into one batch, and the bytes of their texts and parameters."""
+    """Statements that go into one batch, and how many rows they write."""
 
     statements: tuple[Statement, ...]
-    size_bytes: int
+    rows: int
 
 
-def batches(statements: Iterable[Statement], *, max_bytes: int = rules.MAX_SCRIPT_BYTES) -> Iterator[Request]:
-    """Gather statements into batches of at most `max_bytes`, unless one statement alone needs more."""
-    waiting: list[Statement] = []
+def batches(found: Iterable[Insertion], *, max_bytes: int = rules.MAX_SCRIPT_BYTES) -> Iterator[Request]:
+    """Gather insertions into batches of at most `max_bytes` of text and parameters, unless one alone needs more."""
+    waiting: list[Insertion] = []
     size = 0
-    for statement in statements:
-        length = len(statement.sql.encode()) + sum(
-            len(param.encode()) for param in statement.params if isinstance(param, str)
-        )
+    for insertion in found:
+        statement = insertion.statement
+        length = len(statement.sql) + sum(len(param.encode()) for param in statement.params if isinstance(param, str))
         if waiting and size + length > max_bytes:
-            yield Request(tuple(waiting), size)
+            yield _request(waiting)
             waiting, size = [], 0
-        waiting.append(statement)
+        waiting.append(insertion)
         size += length
     if waiting:
-        yield Request(tuple(waiting), size)
+        yield _request(waiting)
+
+
+def _request(found: Sequence[Insertion]) -> Request:
+    return Request(tuple(each.statement for each in found), sum(each.rows for each in found))
