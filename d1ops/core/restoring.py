@@ -31,11 +31,12 @@ MARK = "d1ops_restore"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One request. `says` is what it does, in words; `rows` how many rows it writes."""
+    """One request. `says` is what it does, in words; `rows` how many rows it writes, `drops` the objects it removes."""
 
     says: str
     statements: tuple[Statement, ...]
     rows: int = 0
+    drops: tuple[str, ...] = ()
 
 
 Parts: TypeAlias = Iterator[Part]
@@ -75,9 +76,10 @@ def removals(schema: Schema, links: dict[str, set[str]]) -> Parts:
     """
     objects = [o for o in schema.objects if o.sql is not None and not _is_kept(o)]
     for kind in ("trigger", "view"):
-        drops = [Statement(f"DROP {kind.upper()} {quote_identifier(o.name)}") for o in objects if o.type == kind]
-        if drops:
-            yield Part(f"drop {len(drops)} {kind}s", tuple(drops))
+        names = tuple(o.name for o in objects if o.type == kind)
+        if names:
+            drops = tuple(Statement(f"DROP {kind.upper()} {quote_identifier(name)}") for name in names)
+            yield Part(f"drop {len(names)} {kind}s", drops, drops=names)
     tables = {fold(o.name): o for o in objects if o.type == "table"}
     virtual = [name for name, o in tables.items() if (o.sql or "").upper().startswith("CREATE VIRTUAL")]
     shadows = {n for n in tables for owner in virtual if n.startswith(f"{owner}_") and n not in virtual}
@@ -85,8 +87,9 @@ def removals(schema: Schema, links: dict[str, set[str]]) -> Parts:
     while left:
         free = [n for n in left if not any(n in links.get(o, ()) for o in left if o != n)] or left[:1]
         for name in free:
-            drop = Statement(f"DROP TABLE {quote_identifier(tables[name].name)}")
-            yield Part(f"drop table {tables[name].name}", (_BEFORE_ROWS[0], drop, *_AFTER_ROWS))
+            table = tables[name].name
+            drop = Statement(f"DROP TABLE {quote_identifier(table)}")
+            yield Part(f"drop table {table}", (_BEFORE_ROWS[0], drop, *_AFTER_ROWS), drops=(table,))
         left = [name for name in left if name not in free]
 
 

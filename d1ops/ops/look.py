@@ -19,9 +19,10 @@ from d1ops.core.ledger import (
     select_ledger,
     states,
 )
+from d1ops.core.restoring import MARK
 from d1ops.core.schema import SELECT_OBJECTS, Schema
 from d1ops.core.values import Statement
-from d1ops.errors import StatementRejected
+from d1ops.errors import HumanNeeded, StatementRejected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,3 +80,12 @@ def look(workspace: Workspace, along: Sequence[Statement] = (), *, lossy: bool =
         size_bytes=results[0].meta.size_after_bytes,
         extra=results[1 + len(wanted) :],
     )
+
+
+def require_none_under_way(seen: Look, command: str) -> None:
+    """Raise HumanNeeded while a load is unfinished: what is there is neither the one database nor the other."""
+    if seen.everything.has_table(MARK):
+        raise HumanNeeded(
+            f"a restore is under way on this target; {command} would find half a database",
+            hint="d1ops restore --resume goes on with it, d1ops status says how far it came",
+        )

@@ -76,8 +76,8 @@ def prepare(workspace: Workspace, to: str, *, seen: Look | None = None) -> Prepa
     losses = None
     undone: tuple[Event, ...] = ()
     if older is not None:
-        losses = _losses(backup, older)
-        kept = _nonces(older)
+        losses = losses_since(backup, older)
+        kept = known_nonces(older)
         undone = tuple(e for e in present.history if e.nonce not in kept and e.rewound_by is None)
     return PreparedRestore(point, described, backup, present, losses, undone)
 
@@ -113,7 +113,7 @@ def _same(workspace: Workspace, backup_id: str) -> VerifiedBackup:
     return backup
 
 
-def _losses(present: VerifiedBackup, older: VerifiedBackup) -> tuple[TableLoss, ...]:
+def losses_since(present: VerifiedBackup, older: VerifiedBackup) -> tuple[TableLoss, ...]:
     """What is there now and was not at the older moment: the older backup plays the clone after the change."""
     with clone_of(older, before=present) as engine:
         tables = [
@@ -127,7 +127,7 @@ def _losses(present: VerifiedBackup, older: VerifiedBackup) -> tuple[TableLoss, 
         return tuple(loss for loss in measure(engine, tables, {}) if loss.losses)
 
 
-def _nonces(backup: VerifiedBackup) -> set[str]:
+def known_nonces(backup: VerifiedBackup) -> set[str]:
     """The attempts that the history knew when the backup was taken."""
     with clone_of(backup) as engine:
         if not schema_of(engine).has_table(HISTORY):

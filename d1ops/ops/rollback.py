@@ -18,7 +18,7 @@ from d1ops.core.replay import effects, replay, run_script
 from d1ops.errors import LedgerRefused, StatementRejected, StructureRefused
 from d1ops.ops import backup as backups
 from d1ops.ops.change import Prepared, apply
-from d1ops.ops.look import look
+from d1ops.ops.look import look, require_none_under_way
 from d1ops.ops.rehearse import clone_of, rehearse_on
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def plan(workspace: Workspace, seen: Look, wanted: str, *, cascade: bool = False
     Raises UnknownMigration, NoRollbackScript, ScriptError, and LedgerRefused when an applied file that the proof
     needs is missing or changed.
     """
+    require_none_under_way(seen, "rollback")
     migration = workspace.catalog.find(wanted)
     statuses = seen.statuses(workspace)
     status = next(s for s in statuses if s.file == migration.file)

@@ -35,12 +35,13 @@ class Project:
     database: Database
     told: list[str] = field(default_factory=list)
     protected: bool = False
+    first_nonce: int = 1
 
     def __post_init__(self) -> None:
         for folder in ("migrations", "rollbacks"):
             (self.root / "db" / folder).mkdir(parents=True, exist_ok=True)
         self._clock = itertools.count()
-        self._nonces = itertools.count(1)
+        self._nonces = itertools.count(self.first_nonce)
 
     def write(self, migrations: Mapping[str, str], rollbacks: Mapping[str, str] | None = None) -> Project:
         for folder, files in (("migrations", migrations), ("rollbacks", rollbacks or {})):
