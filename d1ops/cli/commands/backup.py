@@ -1,21 +1,18 @@
-"""`backup create|list|verify|prune` and `restore`."""
+"""`backup create|list|verify|prune`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from d1ops.cli.call import Call
-from d1ops.cli.consent import Agreement, Confirm, Yes, obtain, require_right_name
+from d1ops.cli.consent import Agreement, Confirm, Yes, obtain
 from d1ops.cli.declare import command
-from d1ops.errors import ExitCode, UsageError
+from d1ops.errors import ExitCode
 
 if TYPE_CHECKING:
     from d1ops.ops.backup import Manifest
-    from d1ops.ops.restore import PreparedRestore
-    from d1ops.ops.workspace import Workspace
 
 BackupId = Annotated[
     str,
@@ -46,7 +43,7 @@ def create(call: Call) -> ExitCode:
                     ("backup", f"{made.id} ({shown_path(made.folder)}/manifest.json)"),
                     (
                         "holds",
-                        f"{_holds(manifest)}, {size(manifest.data_bytes)}",
+                        f"{holds(manifest)}, {size(manifest.data_bytes)}",
                     ),
                     ("bookmark", manifest.bookmark),
                     ("restore", call.command("restore", made.id)),
@@ -95,7 +92,7 @@ def verify(call: Call, backup: BackupId) -> ExitCode:
         found = use_case.verify(workspace, backup)
         manifest = found.manifest
         call.note(backup=backup_document(manifest, found.folder), verified=True)
-        call.answer([f"{found.id} is whole: {_holds(manifest)}"])
+        call.answer([f"{found.id} is whole: {holds(manifest)}"])
     return ExitCode.DONE
 
 
@@ -142,123 +139,6 @@ def prune(
     return ExitCode.DONE
 
 
-@command(
-    "restore",
-    "d1ops restore 20261122T205100Z-1f2e3d",
-    "d1ops restore 2026-11-22T20:50:00Z --env production --confirm production",
-    "d1ops restore 20261122T205100Z-1f2e3d --into copy.sqlite",
-)
-def restore(
-    call: Call,
-    to: Annotated[
-        str,
-        typer.Argument(
-            metavar="TO", show_default=False, help="A backup's id, a bookmark, or a time with an offset or Z."
-        ),
-    ],
-    into: Annotated[
-        Path | None,
-        typer.Option(
-            "--into",
-            metavar="FILE",
-            dir_okay=False,
-            show_default=False,
-            help="Load the backup into this new SQLite file instead; the target is not touched.",
-        ),
-    ] = None,
-    yes: Yes = False,
-    confirm: Confirm = None,
-) -> ExitCode:
-    """Rewind the whole database to a point in time.
-
-    The point is a backup's moment, a bookmark or a time; the present is backed up first, and the command that takes
-    the rewind back is printed.
-    """
-    agreement = Agreement(yes, confirm)
-    with call.open(catalog=False) as workspace:
-        if into is not None:
-            return _load(call, workspace, to, into)
-        call.note(refused=None, restored=None)
-        require_right_name(workspace, agreement)
-        return _rewind(call, workspace, to, agreement)
-
-
-def _load(call: Call, workspace: Workspace, backup_id: str, into: Path) -> ExitCode:
-    from d1ops.cli.documents import backup_document
-    from d1ops.ops import restore as use_case
-
-    loaded = use_case.load(workspace, backup_id, into)
-    call.note(backup=backup_document(loaded.manifest, loaded.folder), into=str(into))
-    call.answer([f"{into} holds backup {loaded.id}: {_holds(loaded.manifest)}"])
-    return ExitCode.DONE
-
-
-def _holds(manifest: Manifest) -> str:
+def holds(manifest: Manifest) -> str:
+    """Say in words how much a backup holds."""
     return f"{len(manifest.tables)} tables, {manifest.rows:,} rows"
-
-
-def _rewind(call: Call, workspace: Workspace, to: str, agreement: Agreement) -> ExitCode:
-    from d1ops.cli.documents import backup_document, event_document, loss_document
-    from d1ops.cli.text import facts, shown_path
-    from d1ops.cli.words import undo_facts
-    from d1ops.ops import restore as use_case
-    from d1ops.ops.look import look
-
-    if not to:
-        raise UsageError("there is nothing to restore to", hint="d1ops backup list")
-    seen = look(workspace)
-    call.introduce(workspace, seen)
-    prepared = use_case.prepare(workspace, to, seen=seen)
-    call.note(
-        to={"bookmark": prepared.to, "described": prepared.described},
-        backup=backup_document(prepared.backup.manifest, prepared.backup.folder),
-        blast_radius=None if prepared.losses is None else [loss_document(loss, None) for loss in prepared.losses],
-        undone=[event_document(event) for event in prepared.undone],
-    )
-    call.preview(_restore_lines(prepared))
-    consent = obtain(workspace, agreement, f"Rewind {workspace.database.target.name} to {prepared.described}?")
-    done = use_case.restore(workspace, prepared, consent)
-    undo = call.command("restore", done.undo)
-    manifest = f"{shown_path(prepared.backup.folder)}/manifest.json"
-    call.note(
-        restored={
-            "event": event_document(done.event),
-            "undo_bookmark": done.undo,
-            "backup_id": done.backup_id,
-        },
-        undo=undo,
-        requests=workspace.database.requests,
-    )
-    call.answer(
-        [
-            "",
-            f"rewound to {prepared.described}",
-            *facts(
-                [
-                    (
-                        "backup",
-                        f"{done.backup_id} holds the rows from before ({manifest})",
-                    ),
-                    *undo_facts(undo),
-                    ("look", call.command("status")),
-                ]
-            ),
-        ]
-    )
-    return ExitCode.DONE
-
-
-def _restore_lines(prepared: PreparedRestore) -> list[str]:
-    from d1ops.cli.words import loss_lines
-
-    lines = [f"rewind to {prepared.described}"]
-    if prepared.losses is None:
-        lines.append("warning: there is no backup of that moment, so nobody can say which rows written since are lost")
-    elif prepared.losses:
-        lines += ["", "rows and values of now that are lost:", *loss_lines(prepared.losses, None)]
-    else:
-        lines.append("no row and no value of now is lost")
-    if prepared.undone:
-        lines += ["", "what happened since and is taken back:"]
-        lines += [f"  {event.at} {event.kind} {event.migration or ''}".rstrip() for event in prepared.undone]
-    return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from d1ops.core.ledger import MigrationStatus, State
+    from d1ops.ops.load import UnderWay
 
 
 @command(
@@ -36,11 +37,15 @@ def status(
         typer.Option("--drift", help="Compare the schema with what the applied migrations make; exit 1 for drift."),
     ] = False,
 ) -> ExitCode:
-    """Say where every migration stands. Reads only."""
+    """Say where every migration stands. Reads only.
+
+    Exits 6 while a restore is under way.
+    """
     from d1ops.cli.documents import migration_document, target_document
     from d1ops.cli.drift import drift_document, drift_lines
     from d1ops.cli.words import target_line
     from d1ops.core.ledger import State
+    from d1ops.ops.load import under_way
     from d1ops.ops.look import look
 
     with call.open() as workspace:
@@ -54,6 +59,8 @@ def status(
             summary={state.value: number for state, number in tally.items()},
             requests=workspace.database.requests,
         )
+        restoring = under_way(workspace, seen)
+        call.note(restoring=_restoring_document(call, restoring))
         whole = [target_line(workspace, seen.size_bytes), "", *_migration_lines(found), ""]
         lines = [*([] if short else whole), *_summary_lines(found, tally)]
         drifted = None
@@ -63,7 +70,9 @@ def status(
             drifted = use_case.find(workspace, seen)
             call.note(drift=drift_document(drifted))
             lines += ["", *drift_lines(drifted)]
-        call.answer(lines)
+        call.answer([*lines, *_restoring_lines(call, restoring)])
+    if restoring is not None:
+        return ExitCode.HUMAN
     if drifted is not None and not drifted.is_clean:
         return ExitCode.NO
     clean = tally.keys() <= {State.APPLIED, State.UNVERIFIED}
@@ -87,6 +96,41 @@ def plan(call: Call, to: To = None, only: Only = None) -> ExitCode:
         lines = ["nothing to do: no migration is pending"] if found.is_empty else plan_lines(found)
         call.answer([target_line(workspace, seen.size_bytes), "", *lines])
     return ExitCode.DONE
+
+
+def _restoring_document(call: Call, mark: UnderWay | None) -> dict[str, Any] | None:
+    if mark is None:
+        return None
+    return {
+        "backup": mark.backup,
+        "env": mark.source_env,
+        "started_at": mark.started_at,
+        "actor": mark.actor,
+        "requests_done": max(mark.done, 0),
+        "removing": mark.done < 0,
+        "resume": call.command("restore", "--resume"),
+        "undo": call.command("restore", mark.bookmark),
+    }
+
+
+def _restoring_lines(call: Call, mark: UnderWay | None) -> list[str]:
+    """A restore that is not finished, and the two ways out of it."""
+    from d1ops.cli.text import count, facts
+
+    if mark is None:
+        return []
+    place = "what was there is being removed" if mark.done < 0 else f"{count(mark.done, 'request')} done"
+    return [
+        "",
+        f"a restore of backup {mark.backup} is under way since {mark.started_at}, begun by {mark.actor}: {place}",
+        *facts(
+            [
+                ("go on", call.command("restore", "--resume")),
+                ("undo", call.command("restore", mark.bookmark)),
+                ("", "rewinds every table to the moment before the restore began"),
+            ]
+        ),
+    ]
 
 
 def _migration_lines(found: Sequence[MigrationStatus]) -> list[str]:
