@@ -16,7 +16,7 @@ the target: `OutcomeUnknown` is the only one after which a change may have been 
     |  |- StatementRejected     the engine said no; the whole batch was rolled back
     |  `- OutcomeUnknown        sent, no answer: a write may have landed
     |- GuardRefused             LossRefused, ConsentMissing, LedgerRefused, StructureRefused, BackupRefused,
-    |                           TargetMoved, NotAtomic
+    |                           TargetMoved, NotAtomic, TooLong
     |- PartialRun               some steps are applied, a later one is not
     `- HumanNeeded              a state that only a person can judge
 """
@@ -325,7 +325,31 @@ class BackupRefused(GuardRefused):
 
 
 class TargetMoved(GuardRefused):
-    """The target changed between the look and the batch; the batch refused itself."""
+    """The target changed between the look and the batch; the batch refused itself.
+
+    `assertion` names what did not hold (schema, ledger, content, figures, changes, progress), `subjects` the objects,
+    files, tables or columns that it is about; `expected` and `found` are the figures, where it has any.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        assertion: str = "",
+        subjects: Sequence[str] = (),
+        expected: object = None,
+        found: object = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.assertion = assertion
+        self.subjects = tuple(subjects)
+        self.expected = expected
+        self.found = found
+
+
+class TooLong(GuardRefused):
+    """The change does not fit into one batch, or into the time that the target gives one."""
 
 
 class NotAtomic(GuardRefused):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from d1ops.core import rules
+from d1ops.core.deferral import settling
 from d1ops.core.engine import Rejected
 from d1ops.core.measure import BEFORE, ColumnLoss, TableLoss, dangling, lost_rows, measure, rows_of
 from d1ops.core.replay import rejected_in_script
@@ -85,7 +86,9 @@ def rehearse(engine: Engine, statements: Sequence[ScriptStatement]) -> dict[str,
             columns = now
         position = index + 1
         links[position] = _links(engine)
+        settle(index)
 
+    settle = settling(engine, statements)
     engine.connection.preupdate_hook(hook)
     try:
         engine.run([Statement(s.sql) for s in statements], after=advance)

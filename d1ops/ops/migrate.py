@@ -100,7 +100,7 @@ def prepare(
     workspace.tell("a pending migration can touch rows that are there: backing up and rehearsing on them first")
     backup, snapshot = backups.create(workspace, seen)
     with clone_of(backup) as clone:
-        rehearsed = rehearse_on(clone, found, workspace.ledger)
+        rehearsed = rehearse_on(clone, found, workspace)
     losses = tuple(loss for loss in rehearsed.losses if loss.losses or not loss.exists_after)
     return Prepared(
         plan=found,
@@ -110,7 +110,7 @@ def prepare(
         losses=losses,
         collateral=tuple(name for loss in losses for name in loss.losses),
         dangling=rehearsed.dangling,
-        kept=rehearsed.kept,
+        guards=rehearsed.guards,
         warnings=rehearsed.warnings,
     )
 

@@ -29,11 +29,58 @@ def known(workspace: Workspace) -> Atomicity:
     stated = workspace.database.capabilities.atomic_batch
     if stated is not Atomicity.UNKNOWN:
         return stated
+    return _remembered(workspace, "atomic_batch")
+
+
+def _remembered(workspace: Workspace, name: str) -> Atomicity:
+    try:
+        return Atomicity(_facts(workspace)[name])
+    except (ValueError, KeyError):
+        return Atomicity.UNKNOWN
+
+
+def _facts(workspace: Workspace) -> dict[str, str]:
     try:
         facts = json.loads(_file(workspace, workspace.state / "targets").read_bytes())
-        return Atomicity(facts["atomic_batch"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return Atomicity.UNKNOWN
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def require_ingest(workspace: Workspace) -> None:
+    """Raise NotAtomic unless an import of the target is known to be all or nothing. Where nobody knows it is asked, as
+    `run` asks it of batches: six requests. An adapter whose batches are proved runs a file the same way."""
+    if workspace.database.capabilities.atomic_batch is Atomicity.PROVED:
+        return
+    state = _remembered(workspace, "atomic_import")
+    if state is Atomicity.UNKNOWN:
+        state = _run_ingest(workspace)
+    if state is Atomicity.REFUTED:
+        raise NotAtomic(
+            "an import of this target kept part of a file that failed: a guarded change is not possible on it",
+            hint="report it to Cloudflare with the database id; d1ops doctor --probe repeats the probe",
+        )
+
+
+def _run_ingest(workspace: Workspace) -> Atomicity:
+    rows = "".join(f"INSERT INTO {_TABLE} (n) VALUES ({n});\n" for n in range(120))
+    failing = f"INSERT INTO {_TABLE} (n) SELECT json_extract('{{}}', 'd1ops:probe');\n"
+    try:
+        workspace.database.ingest(f"CREATE TABLE {_TABLE} (n INTEGER PRIMARY KEY);\n{rows}{failing}")
+    except StatementRejected as error:
+        if "d1ops:probe" not in error.text:
+            raise
+    else:
+        raise D1opsError("the probe of the import did not fail as it must", hint="report this as a bug of d1ops")
+    left = workspace.database.query("SELECT count(*) FROM sqlite_master WHERE name = ?1", (_TABLE,)).scalar()
+    state = Atomicity.REFUTED if left else Atomicity.PROVED
+    if left:
+        workspace.database.query(f"DROP TABLE {_TABLE}")
+    _remember(workspace, atomic_import=state)
+    workspace.tell(
+        f"probe: an import that fails leaves {'rows, which are dropped again' if left else 'nothing'} behind"
+    )
+    return state
 
 
 def require_atomic(workspace: Workspace) -> None:
@@ -77,7 +124,7 @@ def run(workspace: Workspace) -> Atomicity:
     if left:
         workspace.database.query(f"DROP TABLE {_TABLE}")
         workspace.tell(f"probe: {_TABLE} was left behind by a batch that failed; it is dropped again")
-    _remember(workspace, state)
+    _remember(workspace, atomic_batch=state)
     workspace.tell(
         f"probe: a batch of {len(statements)} statements that fails leaves {'rows' if left else 'nothing'} behind"
     )
@@ -101,11 +148,12 @@ def _file(workspace: Workspace, folder: Path) -> Path:
     return folder / f"{name}.json"
 
 
-def _remember(workspace: Workspace, state: Atomicity) -> None:
+def _remember(workspace: Workspace, **found: Atomicity) -> None:
     path = _file(workspace, workspace.state_folder("targets"))
     aside = path.with_suffix(".partial")
     facts = {
-        "atomic_batch": state.value,
+        **_facts(workspace),
+        **{name: state.value for name, state in found.items()},
         "probed_at": workspace.timestamp(),
         "database_id": workspace.database.target.id,
     }

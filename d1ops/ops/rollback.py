@@ -98,7 +98,7 @@ def prepare(
     with_all, without = _replays(workspace, seen, found)
     backup, snapshot = backups.create(workspace, seen)
     with clone_of(backup) as clone:
-        rehearsed = rehearse_on(clone, found, workspace.ledger)
+        rehearsed = rehearse_on(clone, found, workspace)
         proof = prove(
             snapshot.schema,
             rehearsed.schemas[-1],
@@ -120,7 +120,7 @@ def prepare(
         drift=proof.drift,
         wrong=proof.wrong,
         warnings=(*proof.warnings, *rehearsed.warnings),
-        kept=rehearsed.kept,
+        guards=rehearsed.guards,
         data_proved=not any(effect.touches_rows for effect in changed),
     )
 
