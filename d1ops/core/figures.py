@@ -157,23 +157,23 @@ def bounds(before: Mapping[Figure, int], after: Mapping[Figure, int]) -> tuple[B
 def record(of: Sequence[Bound]) -> list[Statement]:
     """Return what writes the figures from before the script into the guard table."""
     head = f"INSERT INTO {GUARD} (what, rehearsed_n, lowest, highest, before_n) VALUES "
-    rows = [f"({n},{b.rehearsed},{b.lowest},{b.highest},{b.figure.sql})" for n, b in enumerate(of)]
-    return _in_pieces(head, rows, "", of)
+    rows = [(b.figure, f"({n},{b.rehearsed},{b.lowest},{b.highest},{b.figure.sql})") for n, b in enumerate(of)]
+    return _in_pieces(head, rows, "")
 
 
-def record_again(of: Sequence[Bound]) -> list[Statement]:
-    """Return what writes the figures from after the script beside them."""
+def record_again(of: Iterable[tuple[int, Figure]]) -> list[Statement]:
+    """Return what writes the figures from after the script beside them, each with its place in the guard table."""
     head = f"INSERT INTO {GUARD} (what, after_n) VALUES "
     tail = " ON CONFLICT (what) DO UPDATE SET after_n = excluded.after_n"
-    return _in_pieces(head, [f"({n},{b.figure.sql})" for n, b in enumerate(of)], tail, of)
+    return _in_pieces(head, [(figure, f"({place},{figure.sql})") for place, figure in of], tail)
 
 
-def _in_pieces(head: str, rows: Sequence[str], tail: str, of: Sequence[Bound]) -> list[Statement]:
+def _in_pieces(head: str, rows: Iterable[tuple[Figure, str]], tail: str) -> list[Statement]:
     found: list[Statement] = []
     piece: list[str] = []
     size = checks = 0
-    for row, bound in zip(rows, of, strict=True):
-        is_check = bound.figure.counted is Counted.DANGLING
+    for figure, row in rows:
+        is_check = figure.counted is Counted.DANGLING
         if piece and (size + len(row.encode()) > _STATEMENT_BYTES or checks + is_check > _CHECKS_A_STATEMENT):
             found.append(Statement(head + ",".join(piece) + tail))
             piece, size, checks = [], 0, 0

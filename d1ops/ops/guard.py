@@ -119,7 +119,7 @@ def closing(held: StepGuard) -> list[Statement | Assertion]:
     found: list[Statement | Assertion] = []
     if held.changes is not None:
         found.append(figures.record_changes_again(len(held.bounds)))
-    found += figures.record_again(held.bounds)
+    found += figures.record_again((place, bound.figure) for place, bound in enumerate(held.bounds))
     if held.bounds:
         found.append(figures.moved_no_further(held.bounds))
     if held.changes is not None:

@@ -35,7 +35,7 @@ def explain(error: StatementRejected, batch: Batch, path: str, ledger: str) -> D
     statement = batch.script[place]
     line, column = statement.place(error.offset or 0)
     return StatementRejected(
-        f"{path}:{line}:{column}: {error.text}; the batch was rolled back",
+        f"{statement.path}:{line}:{column}: {error.text}; the batch was rolled back",
         index=place,
         sql=statement.sql,
         code=error.code,

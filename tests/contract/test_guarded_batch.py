@@ -27,7 +27,7 @@ BASE = (
     "CREATE TABLE likes (user_id INTEGER REFERENCES users (id) ON DELETE SET NULL, n INTEGER);\n"
 )
 ROWS = (
-    "INSERT INTO users VALUES (1, 'a'), (2, 'b')",
+    "INSERT INTO users (id, email) VALUES (1, 'a'), (2, 'b')",
     "INSERT INTO posts VALUES (10, 1), (20, 2)",
     "INSERT INTO likes VALUES (1, 5), (2, 6)",
 )
