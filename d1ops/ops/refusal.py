@@ -30,7 +30,11 @@ def explain(error: StatementRejected, batch: Batch, path: str, ledger: str) -> D
     place = batch.place_in_script(error.index)
     if place is None:
         return StatementRejected(
-            f"{path}: {error.text}; the batch was rolled back", code=error.code, status=error.status, ray=error.ray
+            f"{path}: {error.text}; the batch was rolled back",
+            code=error.code,
+            status=error.status,
+            ray=error.ray,
+            hint=error.hint,
         )
     statement = batch.script[place]
     line, column = statement.place(error.offset or 0)

@@ -49,8 +49,7 @@ def send(workspace: Workspace, batch: Batch, step: Step) -> tuple[Result, ...]:
         reason = "the service cuts a statement of the script in two"
         if not _may_ingest(workspace):
             raise StatementRejected(
-                f"{step.script.path}: {error.text}: {reason}, though SQLite takes it as a whole; the batch was rolled"
-                " back",
+                f"{error.text}: {reason}, though SQLite takes it as a whole",
                 hint="write the trigger on one line, in upper case, without CASE ... END; or allow the import",
             ) from None
         return _ingest(workspace, batch, step, reason)
