@@ -161,6 +161,12 @@ def ledger_is(names: Sequence[str], ledger: str) -> Assertion:
     return Assertion(Kind.LEDGER, f"{rows} = ?1", rows, (expected,), about=tuple(names))
 
 
+def progress_is(table: str, migration: str, done_to: str | None) -> Assertion:
+    """Assert how far a chunked migration is: the last key that is done, or none."""
+    found = f"(SELECT done_to FROM {table} WHERE migration = ?1)"
+    return Assertion(Kind.PROGRESS, f"{found} IS ?2", f"json_quote({found})", (migration, done_to))
+
+
 def content_is(content: Content) -> Assertion:
     """Assert that a doomed part is what it is in the backup."""
     place = len(content.params) + 1

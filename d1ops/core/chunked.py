@@ -23,7 +23,7 @@ from d1ops.core.sql import fold, quote_identifier, tokens
 from d1ops.errors import ScriptError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from d1ops.core.engine import Engine
     from d1ops.core.sql import ScriptStatement
@@ -36,9 +36,7 @@ PLACEHOLDERS = frozenset((":from", ":to"))
 
 _NAME = r'(?:"(?:[^"]|"")+"|[^\s",;]+)'
 _DIRECTIVE = re.compile(r"--\s*d1ops:\s*chunked\b(?P<rest>[^\n]*)", re.IGNORECASE)
-_FORM = re.compile(
-    rf"\s+(?P<table>{_NAME})\s+by\s+(?P<key>{_NAME})(?:\s*,\s*(?P<rows>\d+)\s+rows)?\s*", re.IGNORECASE
-)
+_FORM = re.compile(rf"\s+(?P<table>{_NAME})\s+by\s+(?P<key>{_NAME})(?:\s*,\s*(?P<rows>\d+)\s+rows)?\s*", re.IGNORECASE)
 _HINT = "write it as: -- d1ops: chunked TABLE by KEY, 1000 rows"
 
 
@@ -175,9 +173,11 @@ def require_fitting(engine: Engine, chunked: Chunked) -> None:
     is_rowid = key in ("rowid", "_rowid_", "oid") and key not in names and kind == [("table", 0)]
     if primary != [key] and not is_rowid:
         has = f"its key is {', '.join(map(str, primary))}" if primary else "it has no key: use rowid"
-        raise _misfit(statement, f"{chunked.key} is not the key of {table} ({has}); a key of several columns does not do")
+        raise _misfit(
+            statement, f"{chunked.key} is not the key of {table} ({has}); a key of several columns does not do"
+        )
     for before, each in zip(chunked.statements, chunked.between(Key("i1"), Key("i2")), strict=True):
-        written = _written(engine, each)
+        written = written_by(engine, each)
         if each.verb not in ("UPDATE", "DELETE") or not written:
             raise _misfit(before, f"{each.verb} does not go by pieces")
         if fold(written[0]) != fold(table):
@@ -187,7 +187,7 @@ def require_fitting(engine: Engine, chunked: Chunked) -> None:
             raise _misfit(before, f"the statement does not find its rows by {chunked.key} ({'; '.join(plan[:1])})")
 
 
-def _written(engine: Engine, statement: ScriptStatement) -> list[str]:
+def written_by(engine: Engine, statement: ScriptStatement) -> list[str]:
     """The tables that a statement writes to, its own first, as SQLite says while it prepares it."""
     found: list[str] = []
 
@@ -207,7 +207,7 @@ def _written(engine: Engine, statement: ScriptStatement) -> list[str]:
 
 
 def ranges(engine: Engine, chunked: Chunked, after: Key | None = None) -> Iterator[tuple[Key, Key]]:
-    """Cut the keys that are there, after one if it is given, into pieces. Raises ScriptError for a row without a key."""
+    """Cut the keys that are there, after one if it is given, into pieces. Raises ScriptError for a key that is NULL."""
     key, table = quote_identifier(chunked.key), quote_identifier(chunked.table)
     if engine.ask(f"SELECT 1 FROM {table} WHERE {key} IS NULL LIMIT 1"):
         raise _misfit(chunked.statements[0], f"{chunked.table} has rows whose {chunked.key} is NULL")
@@ -219,22 +219,32 @@ def ranges(engine: Engine, chunked: Chunked, after: Key | None = None) -> Iterat
         yield piece[0], piece[-1]
 
 
-def bounded(engine: Engine, chunked: Chunked, first: Key, last: Key) -> Callable[[], None]:
-    """Watch a copy; the function that is returned raises ScriptError when a row outside of the range was changed."""
-    within = {
-        row[0]
-        for row in engine.ask(
-            f"SELECT {_identity(engine, chunked)} FROM {quote_identifier(chunked.table)}"
-            f" WHERE {chunked.range_sql(first, last)}"
-        )
-    }
-    outside = engine.ask_one(
-        f"SELECT count(*) FROM {quote_identifier(chunked.table)}"
-    )
-    rest = int(str(outside)) - len(within)
-    del rest
-    return lambda: None
+class Strays:
+    """Watches a range being changed on a copy, and keeps the keys of rows outside of it, with the statement."""
 
+    def __init__(self, engine: Engine, chunked: Chunked, first: Key, last: Key) -> None:
+        self._chunked = chunked
+        source = f"{quote_identifier(chunked.table)} WHERE {chunked.range_sql(first, last)}"
+        self._within = {key for (key,) in engine.ask(f"SELECT {quote_identifier(chunked.key)} FROM {source}")}
+        columns = [
+            str(name) for (name,) in engine.ask("SELECT lower(name) FROM pragma_table_info(?)", (chunked.table,))
+        ]
+        self._place = columns.index(fold(chunked.key)) if fold(chunked.key) in columns else None
+        self._found: list[tuple[int, object]] = []
 
-def _identity(engine: Engine, chunked: Chunked) -> str:
-    return quote_identifier(chunked.key)
+    def note(self, update: apsw.PreUpdate, position: int) -> None:
+        """Take notice of a row that is about to be changed."""
+        if update.depth or fold(update.table_name) != fold(self._chunked.table):
+            return
+        old = update.old or ()
+        key = update.rowid if self._place is None else old[self._place]
+        if key not in self._within:
+            self._found.append((position, key))
+
+    def refuse(self) -> None:
+        """Raise ScriptError for the first row outside of the range."""
+        for position, key in self._found:
+            raise _misfit(
+                self._chunked.statements[position],
+                f"the statement changes a row outside of its range: {self._chunked.key} {key!s:.60}",
+            )

@@ -41,7 +41,7 @@ class Form(StrEnum):
     CONTENT = "content"
     """By a fingerprint over every byte (of long values: length, beginning and end)."""
     TOTALS = "totals"
-    """By the number of rows and, for every column, the number of values and a sum over their sizes."""
+    """By the number of rows and sums over the sizes of their values."""
     TOO_LARGE = "too large"
     """Not at all: it does not fit into the time of a batch."""
 
@@ -132,17 +132,17 @@ def _question(part: Part, salt: Salt, where: str, schema: str) -> str:
         return content(part.doomed.table, part.columns, salt, schema=schema, where=where)
     names = [f"c{index}" for index in range(len(part.columns))]
     picked = ", ".join(f"{quote_identifier(c)} AS {name}" for c, name in zip(part.columns, names, strict=True))
-    sums = [f"concat(count({name}),'/',sum({_weight(name)}),' ')" for name in names]
-    groups = [f"concat({','.join(sums[at : at + 25])})" for at in range(0, len(sums), 25)]
+    weights = [f"{2 * place + 1}*({_weight(name)})" for place, name in enumerate(names)]
+    sums = [f"sum({'+'.join(weights[at : at + 25])})" for at in range(0, len(weights), 25)]
     source = f"{schema}.{quote_identifier(part.doomed.table)}{f' WHERE {where}' if where else ''}"
-    return f"SELECT concat(count(*),': ',{','.join(groups)}) FROM (SELECT {picked} FROM {source})"
+    return f"SELECT concat_ws(':',count(*),{','.join(sums)}) FROM (SELECT {picked} FROM {source})"
 
 
 def _weight(c: str) -> str:
-    """A small number that most changes of a value change."""
+    """A number that most changes of a value change; none for NULL."""
     return (
-        f"CASE typeof({c}) WHEN 'integer' THEN {c}%1000003 WHEN 'real' THEN CAST({c} AS INTEGER)%1000003"
-        f" WHEN 'null' THEN 0 ELSE octet_length({c}) END"
+        f"CASE typeof({c}) WHEN 'integer' THEN {c}%1000003+2000003 WHEN 'real' THEN CAST({c} AS INTEGER)%1000003+5000003"
+        f" WHEN 'null' THEN 0 ELSE octet_length({c})+1 END"
     )
 
 

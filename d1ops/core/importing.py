@@ -42,14 +42,14 @@ def file_of(
 
     def rendered(parts: Sequence[Statement | Assertion]) -> list[str]:
         statements = [part.insert() if isinstance(part, Assertion) else part for part in parts]
-        return [_literal(each, texts) for each in statements if each.sql not in ours and not is_read(each.sql)]
+        return [_inlined(each, texts) for each in statements if each.sql not in ours and not is_read(each.sql)]
 
     opening, closing = rendered(before), rendered(after)
     # The end of a deferral stays the last word: dropping a table looks at foreign keys too.
     last = [each for each in closing if each.startswith("PRAGMA")]
     closing = [each for each in closing if not each.startswith("PRAGMA")]
     pieces = [
-        *(_literal(statement, []) for statement in guarded),
+        *(_inlined(statement, []) for statement in guarded),
         *_rows(texts),
         *opening,
         *(statement.sql for statement in script),
@@ -65,7 +65,7 @@ def file_of(
     return "".join(f"{piece}\n;\n" for piece in pieces)
 
 
-def _literal(statement: Statement, texts: list[str]) -> str:
+def _inlined(statement: Statement, texts: list[str]) -> str:
     """Write the parameters into a statement; `texts` takes the long ones."""
     found: list[str] = []
     highest = 0
@@ -82,7 +82,8 @@ def _literal(statement: Statement, texts: list[str]) -> str:
     return "".join(found) or statement.sql
 
 
-def _value(param: Param, texts: list[str]) -> str:
+def literal(param: Param) -> str:
+    """Return a value as an SQL expression that gives it exactly."""
     match param:
         case None:
             return "NULL"
@@ -96,11 +97,16 @@ def _value(param: Param, texts: list[str]) -> str:
             return f"x'{param.hex()}'"
         case str() if "\0" in param:
             return f"CAST(x'{param.encode().hex()}' AS TEXT)"
-        case str() if len(param.encode()) <= _LONG_BYTES:
-            return quote_text(param)
         case str():
-            texts.append(param)
-            return f"(SELECT group_concat(piece, '' ORDER BY place) FROM {TEXTS} WHERE text = {len(texts) - 1})"
+            return quote_text(param)
+
+
+def _value(param: Param, texts: list[str]) -> str:
+    """Return a parameter as an expression; a long one is put into `texts` and taken from their table."""
+    if not isinstance(param, str) or len(param.encode()) <= _LONG_BYTES:
+        return literal(param)
+    texts.append(param)
+    return f"(SELECT group_concat(piece, '' ORDER BY place) FROM {TEXTS} WHERE text = {len(texts) - 1})"
 
 
 def _scaled(value: float) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from d1ops.errors import (
     StatementRejected,
     StructureRefused,
 )
-from d1ops.ops import guard, journal, transport
+from d1ops.ops import chunks, guard, journal, transport
 from d1ops.ops.look import look
 from d1ops.ops.refusal import explain
 
@@ -214,6 +214,8 @@ def _send(
 ) -> tuple[Result, ...]:
     """Send the batch of a step. No results mean that its answer was lost, or that its transport gives none."""
     step = prepared.plan.steps[index]
+    if step.script.chunked:
+        return chunks.send(workspace, prepared, index, event, names, schema_text)
     batch = guard.batch_of(workspace, prepared, index, event, names, schema_text)
     try:
         return transport.send(workspace, batch, step)

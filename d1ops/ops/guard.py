@@ -25,6 +25,7 @@ from d1ops.core.values import Statement
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from d1ops.core.chunked import Key
     from d1ops.core.contents import Content
     from d1ops.core.figures import Bound
     from d1ops.core.ledger import Event
@@ -41,7 +42,7 @@ class StepGuard:
 
     `contents` must be as in the backup, no figure of `bounds` may move further, and the script changes `changes` rows
     (None where chance, time or a virtual table decides), up to `times` more or less for every row that came or went.
-    `seconds` is how long script and fingerprints took on the clone.
+    `seconds` is how long script and fingerprints took on the clone, for a chunked one the longest piece.
     """
 
     contents: tuple[Content, ...] = ()
@@ -49,6 +50,18 @@ class StepGuard:
     changes: int | None = None
     times: int = 1
     seconds: float = 0.0
+    chunks: tuple[Chunk, ...] = ()
+    """The pieces that a chunked migration is sent in; its own batch is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a chunked migration, by the keys it begins and ends with."""
+
+    first: Key
+    last: Key
+    script: tuple[ScriptStatement, ...]
+    guard: StepGuard
 
 
 @dataclass(frozen=True, slots=True)

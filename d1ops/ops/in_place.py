@@ -25,7 +25,7 @@ from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.replay import run_script, watching
 from d1ops.core.sql import fold, quote_identifier
 from d1ops.core.values import Statement
-from d1ops.errors import D1opsError, HumanNeeded, RateLimited, StatementRejected, TooLong
+from d1ops.errors import D1opsError, HumanNeeded, OutcomeUnknown, RateLimited, StatementRejected, TooLong
 from d1ops.ops import probe
 from d1ops.ops.guard import Batch
 from d1ops.ops.limits import WAYS_OUT
@@ -218,7 +218,7 @@ def _measure(workspace: Workspace, seen: Look, found: _Study) -> list[tuple[Boun
     path = found.script[0].path if found.script else "the plan"
     try:
         workspace.database.batch(batch.statements(), lossy=True)
-    except RateLimited as error:
+    except (RateLimited, OutcomeUnknown) as error:
         raise _too_long(error) from None
     except StatementRejected as error:
         failure = failure_in(error.text)

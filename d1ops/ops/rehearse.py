@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d1ops.core import figures
+from d1ops.core.chunked import Key
 from d1ops.core.contents import contents, doomed, parts, warnings
 from d1ops.core.engine import Rejected
 from d1ops.core.fingerprint import Salt
@@ -21,18 +22,23 @@ from d1ops.core.replay import watching
 from d1ops.core.sql import fold
 from d1ops.database.sqlite import open_copy
 from d1ops.errors import StatementRejected
+from d1ops.ops import chunks as pieces
 from d1ops.ops import limits
 from d1ops.ops.guard import StepGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from d1ops.core.chunked import Chunked
+    from d1ops.core.contents import Part
     from d1ops.core.engine import Engine
     from d1ops.core.figures import Bound
     from d1ops.core.plan import Plan, Step
     from d1ops.core.rehearsal import Cause, TableLoss
     from d1ops.core.schema import Schema
     from d1ops.ops.backup import VerifiedBackup
+    from d1ops.ops.guard import Chunk
+    from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
 
@@ -64,8 +70,9 @@ def clone_of(backup: VerifiedBackup, *, before: VerifiedBackup | None = None) ->
             engine.close()
 
 
-def rehearse_on(engine: Engine, plan: Plan, workspace: Workspace) -> Rehearsed:
-    """Run a plan on a clone, one transaction a step, and measure what is not there any more.
+def rehearse_on(engine: Engine, plan: Plan, workspace: Workspace, seen: Look) -> Rehearsed:
+    """Run a plan on a clone, one transaction a step, and measure what is not there any more. `seen` is the look that
+    the clone was made with.
 
     Raises StatementRejected, with file, line and column, when a script fails; TooLong when a step does not fit into
     one batch.
@@ -77,7 +84,12 @@ def rehearse_on(engine: Engine, plan: Plan, workspace: Workspace) -> Rehearsed:
     }
     broken, mismatched = dangling(engine), mismatches(engine)
     causes: dict[str, list[Cause]] = {}
-    steps = [_rehearse_step(engine, step, workspace.ledger, before, causes) for step in plan.steps]
+    steps = [
+        _rehearse_pieces(engine, step, workspace.ledger, seen, causes)
+        if step.script.chunked
+        else _rehearse_step(engine, step, workspace.ledger, before, causes)
+        for step in plan.steps
+    ]
     losses = measure(engine, [table for table in before.tables() if table in ordinary], causes)
     new = dangling(engine) - broken
     guards, guard_warnings = _guards(engine, steps, losses, workspace)
@@ -101,6 +113,8 @@ class _Step:
     changes: int | None
     times: int
     seconds: float
+    chunked: Chunked | None = None
+    chunks: tuple[Chunk, ...] = ()
 
 
 def _rehearse_step(engine: Engine, step: Step, ledger: str, before: Schema, causes: dict[str, list[Cause]]) -> _Step:
@@ -133,6 +147,27 @@ def _rehearse_step(engine: Engine, step: Step, ledger: str, before: Schema, caus
     )
 
 
+def _rehearse_pieces(engine: Engine, step: Step, ledger: str, seen: Look, causes: dict[str, list[Cause]]) -> _Step:
+    chunked, progress = step.script.chunked, pieces.progress_of(seen, step)
+    assert chunked is not None
+    everything = schema_of(engine)
+    times = len(chunked.statements) * (1 + sum(o.type == "trigger" for o in everything.objects))
+    found = pieces.rehearse_pieces(engine, chunked, Key(progress.done_to) if progress else None, times)
+    require_untouched(step.script.path, found.reached, everything, everything, ledger)
+    for table, new in found.causes.items():
+        causes.setdefault(table, []).extend(new)
+    return _Step(
+        schema=everything.users(ledger),
+        reached=found.reached,
+        bounds=(),
+        changes=None,
+        times=times,
+        seconds=max((chunk.guard.seconds for chunk in found.chunks), default=0.0),
+        chunked=chunked,
+        chunks=found.chunks,
+    )
+
+
 def _unordinary(schema: Schema) -> frozenset[str]:
     """Virtual tables and their shadow tables (folded): how many rows these write is their module's own affair."""
     virtual = [fold(o.name) for o in schema.objects if (o.sql or "").upper().startswith("CREATE VIRTUAL")]
@@ -146,19 +181,34 @@ def _guards(
     """Ask the copy from before for what the target must still hold.
 
     The first step asserts all of it, so that a change is refused before anything is done; the step that is the first to
-    reach a part asserts that part again, since somebody may write between two steps.
+    reach a part asserts that part again, since somebody may write between two steps. Of what a chunked step is the
+    first to reach every piece asserts its own range.
     """
-    found = parts(engine, doomed(losses))
+    by_pieces: dict[int, list[Part]] = {}
+    found: list[Part] = []
+    for part in parts(engine, doomed(losses)):
+        first = next((at for at, step in enumerate(steps) if fold(part.doomed.table) in step.reached), 0)
+        chunked = steps[first].chunked
+        if chunked is None:
+            found.append(part)
+        elif fold(part.doomed.table) == fold(chunked.table):
+            by_pieces.setdefault(first, []).append(part)
+        else:
+            raise pieces.takes_elsewhere(chunked, part.doomed.name)
+    salt = Salt.of(workspace.nonce()) if found or by_pieces else Salt((3, 5), (2, 2))
     started = engine.clock()
-    asked = contents(engine, limits.require_comparable(found), Salt.of(workspace.nonce())) if found else []
+    asked = contents(engine, limits.require_comparable(found), salt)
     seconds = engine.clock() - started
     guards: list[StepGuard] = []
     reached: set[str] = set()
     for index, step in enumerate(steps):
-        first = step.reached - reached
-        held = [content for content in asked if index == 0 or fold(content.doomed.table) in first]
+        new = step.reached - reached
+        held = [content for content in asked if index == 0 or fold(content.doomed.table) in new]
         spent = step.seconds + (seconds if held else 0.0)
-        guards.append(StepGuard(tuple(held), step.bounds, step.changes, step.times, spent))
+        chunks = step.chunks
+        if step.chunked and index in by_pieces:
+            chunks = tuple(pieces.with_contents(engine, chunks, step.chunked, by_pieces[index], salt))
+        guards.append(StepGuard(tuple(held), step.bounds, step.changes, step.times, spent, chunks))
         reached |= step.reached
     return tuple(guards), warnings(found)
 

@@ -48,6 +48,7 @@ EXAMPLES: list[tuple[errors.D1opsError, int]] = [
     (errors.TooLong("fact"), 5),
     (errors.NotAtomic("fact"), 5),
     (errors.PartialRun(["a"], "b", ["c"], errors.Unreachable("inner", hint="wait")), 6),
+    (errors.PiecesLeft("a.sql", 1, 3, "7", errors.TargetMoved("fact")), 6),
     (errors.HumanNeeded("fact"), 6),
     (Interrupted("fact"), 130),
 ]

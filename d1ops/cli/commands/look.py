@@ -15,7 +15,7 @@ from d1ops.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from d1ops.core.ledger import MigrationStatus, State
+    from d1ops.core.ledger import MigrationStatus, Progress, State
 
 
 @command("status", "d1ops status", "d1ops status --env staging --exit-code", "d1ops status --format json")
@@ -27,7 +27,7 @@ def status(
     short: Annotated[bool, typer.Option("--short", help="Only count, and name what asks for something.")] = False,
 ) -> ExitCode:
     """Say where every migration stands. Reads only."""
-    from d1ops.cli.documents import migration_document, target_document
+    from d1ops.cli.documents import migration_document, progress_document, target_document
     from d1ops.cli.words import target_line
     from d1ops.core.ledger import State
     from d1ops.ops.look import look
@@ -41,10 +41,11 @@ def status(
             ledger=workspace.ledger,
             migrations=[migration_document(each) for each in found],
             summary={state.value: number for state, number in tally.items()},
+            chunked=[progress_document(each) for each in seen.progress],
             requests=workspace.database.requests,
         )
         whole = [target_line(workspace, seen.size_bytes), "", *_migration_lines(found), ""]
-        call.answer([*([] if short else whole), *_summary_lines(found, tally)])
+        call.answer([*([] if short else whole), *_summary_lines(found, tally), *_progress_lines(call, seen.progress)])
     clean = tally.keys() <= {State.APPLIED, State.UNVERIFIED}
     return ExitCode.NO if exit_code and not clean else ExitCode.DONE
 
@@ -96,4 +97,14 @@ def _summary_lines(found: Sequence[MigrationStatus], tally: Mapping[State, int])
     return [
         f"{count(len(found), 'migration')}: {counts}",
         *(f"{which} {state.value}: {ADVICE[state]}" for state, which in asking.items()),
+    ]
+
+
+def _progress_lines(call: Call, progress: Sequence[Progress]) -> list[str]:
+    from d1ops.core.chunked import Key
+
+    return [
+        f"{each.migration} is under way: {each.pieces} pieces done, up to the key {Key(each.done_to)}, at {each.at} by"
+        f" {each.actor}; {call.command('migrate')} goes on"
+        for each in progress
     ]
