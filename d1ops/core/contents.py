@@ -141,8 +141,8 @@ def _question(part: Part, salt: Salt, where: str, schema: str) -> str:
 def _weight(c: str) -> str:
     """A number that most changes of a value change; none for NULL."""
     return (
-        f"CASE typeof({c}) WHEN 'integer' THEN {c}%1000003+2000003 WHEN 'real' THEN CAST({c} AS INTEGER)%1000003+5000003"
-        f" WHEN 'null' THEN 0 ELSE octet_length({c})+1 END"
+        f"CASE typeof({c}) WHEN 'integer' THEN {c}%1000003+2000003"
+        f" WHEN 'real' THEN CAST({c} AS INTEGER)%1000003+5000003 WHEN 'null' THEN 0 ELSE octet_length({c})+1 END"
     )
 
 

@@ -24,6 +24,7 @@ from d1ops.errors import (
     PartialRun,
     StatementRejected,
     StructureRefused,
+    TargetMoved,
 )
 from d1ops.ops import chunks, guard, journal, transport
 from d1ops.ops.look import look
@@ -138,10 +139,12 @@ def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: 
     done: list[Event] = []
     results: list[Result] = []
     names = [row.name for row in prepared.look.ledger]
-    schema_text = prepared.look.schema.text()
+    schema_text: str | None = prepared.look.schema.text()
     for index, step in enumerate(prepared.plan.steps):
         event = _event(workspace, prepared, index, bookmark)
         try:
+            # No answer to the step before told what its schema is now.
+            schema_text = schema_text or _look_between(workspace, prepared, index).text()
             answers = _send(workspace, prepared, index, event, names, schema_text)
         except D1opsError as error:
             if not done or isinstance(error, OutcomeUnknown):
@@ -161,7 +164,7 @@ def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: 
         number = len(step.script.statements)
         workspace.tell(f"{step.label}: done, {number} statement{'' if number == 1 else 's'}")
         if index < len(prepared.plan.steps) - 1:
-            schema_text = str(answers[-1].scalar()) if answers else look(workspace).schema.text()
+            schema_text = str(answers[-1].scalar()) if answers else None
     try:
         after, warnings = _verify_after(workspace, prepared)
     except DatabaseError as error:
@@ -204,6 +207,20 @@ def _event(workspace: Workspace, prepared: Prepared, index: int, bookmark: str) 
         nonce=workspace.nonce(),
         ledger_id=step.ledger_id,
     )
+
+
+def _look_between(workspace: Workspace, prepared: Prepared, index: int) -> Schema:
+    """Read the schema before a step. Raises TargetMoved when it is not the rehearsed one."""
+    seen = look(workspace).schema
+    others = [d.label for d in diff(prepared.schemas[index - 1], seen) if d.change != "reordered"]
+    if others:
+        raise TargetMoved(
+            f"the schema of the target changed between two steps: {', '.join(others)}",
+            assertion="schema",
+            subjects=others,
+            hint="run the command again; it looks and rehearses anew",
+        )
+    return seen
 
 
 # -- one step ------------------------------------------------------------------------------------------

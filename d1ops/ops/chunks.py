@@ -8,6 +8,7 @@ history row, and takes the record away.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from d1ops.ops.look import look
 from d1ops.ops.refusal import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from d1ops.core.assertions import Assertion
     from d1ops.core.catalog import Script
@@ -155,89 +156,98 @@ def send(
     Raises what the batch of a step raises while nothing is done, and PiecesLeft after that.
     """
     probe.require_atomic(workspace)
-    step = prepared.plan.steps[index]
-    chunks = prepared.guards[index].chunks
+    step, chunks = prepared.plan.steps[index], prepared.guards[index].chunks
     progress = progress_of(prepared.look, step)
-    done_to = progress.done_to if progress else None
-    results: tuple[Result, ...] = ()
-    for number, chunk in enumerate(chunks or (None,)):
-        is_last = number >= len(chunks) - 1
-        nonce = event.nonce if is_last else workspace.nonce()
-        opened = index > 0 or number > 0
-        batch = _batch(workspace, prepared, index, event, names, schema_text, chunk, done_to, nonce, is_last, opened)
+    run = _Run(workspace, prepared, index, names, schema_text)
+    done_to = Key(progress.done_to) if progress else None
+    for number, chunk in enumerate(chunks[:-1]):
+        nonce = workspace.nonce()
+        with run.leaving(number, done_to):
+            run.send(run.piece(chunk, done_to, nonce), nonce)
+        done_to = chunk.last
+        workspace.tell(f"{step.label}: {number + 1} of {len(chunks)} pieces, up to the key {chunk.last}")
+    last = chunks[-1] if chunks else None
+    with run.leaving(max(0, len(chunks) - 1), done_to):
+        return run.send(run.last_piece(last, done_to, event), event.nonce)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One step that is sent in pieces. `names` is the ledger and `schema_text` the schema as every piece must find
+    them."""
+
+    workspace: Workspace
+    prepared: Prepared
+    index: int
+    names: Sequence[str]
+    schema_text: str
+
+    @property
+    def step(self) -> Step:
+        return self.prepared.plan.steps[self.index]
+
+    @contextmanager
+    def leaving(self, number: int, done_to: Key | None) -> Iterator[None]:
+        """Say of an error how far the migration is, where it is under way."""
         try:
-            answers = _send_piece(workspace, batch, step, event if is_last else None, nonce)
+            yield
+        except OutcomeUnknown:
+            raise
         except D1opsError as error:
-            if done_to is None or isinstance(error, OutcomeUnknown):
+            if done_to is None:
                 raise
-            raise PiecesLeft(step.migration.file, number, len(chunks), str(Key(done_to)), error) from None
-        results = (*results, *answers) if answers else ()
-        if chunk is not None:
-            done_to = chunk.last.text
-            workspace.tell(f"{step.label}: {number + 1} of {len(chunks)} pieces, up to the key {chunk.last}")
-    return results
+            total = len(self.prepared.guards[self.index].chunks)
+            raise PiecesLeft(self.step.migration.file, number, total, str(done_to), error) from None
 
-
-def _send_piece(workspace: Workspace, batch: Batch, step: Step, event: Event | None, nonce: str) -> tuple[Result, ...]:
-    try:
-        return workspace.database.batch(batch.statements(), lossy=True)
-    except StatementRejected as error:
-        raise explain(error, batch, step.script.path, workspace.ledger) from None
-    except OutcomeUnknown as error:
-        seen = look(workspace)
-        is_there = seen.find_nonce(nonce) if event else any(each.nonce == nonce for each in seen.progress)
-        if not is_there:
-            raise OutcomeUnknown(
-                f"{step.label}: the answer was lost ({error.text}), and the target does not show the piece now",
-                hint="wait 30 seconds, then: d1ops status; d1ops migrate goes on behind the last piece that is there",
-            ) from None
-        workspace.tell(f"{step.label}: the answer was lost; the target shows that the piece was committed")
-        return ()
-
-
-def _batch(
-    workspace: Workspace,
-    prepared: Prepared,
-    index: int,
-    event: Event,
-    names: Sequence[str],
-    schema_text: str,
-    chunk: Chunk | None,
-    done_to: str | None,
-    nonce: str,
-    is_last: bool,
-    opened: bool,
-) -> Batch:
-    step = prepared.plan.steps[index]
-    file = step.migration.file
-    held = chunk.guard if chunk else StepGuard()
-    before: list[Statement | Assertion] = []
-    if not opened:
-        before += [] if prepared.look.has_ledger else [Statement(ledger_ddl(workspace.ledger))]
-        before += [] if prepared.look.has_history else [Statement(HISTORY_DDL)]
-    before.append(Statement(CHUNKED_DDL))
-    before += assertions.schema_is(schema_text, workspace.ledger)
-    before.append(assertions.ledger_is(names, workspace.ledger))
-    before.append(assertions.progress_is(CHUNKED, file, done_to))
-    before += [assertions.content_is(content) for content in held.contents]
-    before += opening(held)
-    after: list[Statement | Assertion] = closing(held)
-    if not is_last and chunk is not None:
-        values = (file, step.script.checksum, chunk.last.text, workspace.timestamp(), workspace.actor, nonce)
-        after.append(
-            Statement(
-                f"INSERT INTO {CHUNKED} (migration, checksum, done_to, pieces, at, actor, nonce)"
-                " VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6) ON CONFLICT (migration) DO UPDATE SET done_to = excluded.done_to,"
-                " pieces = pieces + 1, at = excluded.at, actor = excluded.actor, nonce = excluded.nonce",
-                values,
+    def send(self, batch: Batch, nonce: str) -> tuple[Result, ...]:
+        """Send a batch; where its answer is lost the target is asked for the nonce, and there are no results."""
+        try:
+            return self.workspace.database.batch(batch.statements(), lossy=True)
+        except StatementRejected as error:
+            raise explain(error, batch, self.step.script.path, self.workspace.ledger) from None
+        except OutcomeUnknown as error:
+            seen = look(self.workspace)
+            if nonce not in {each.nonce for each in (*seen.progress, *seen.history)}:
+                raise OutcomeUnknown(
+                    f"{self.step.label}: the answer was lost ({error.text}); the target does not show the piece now",
+                    hint="wait 30 seconds, then: d1ops status; d1ops migrate goes on behind the last piece there",
+                ) from None
+            self.workspace.tell(
+                f"{self.step.label}: the answer was lost; the target shows that the piece was committed"
             )
+            return ()
+
+    def piece(self, chunk: Chunk, done_to: Key | None, nonce: str) -> Batch:
+        """Return the batch of a piece that others follow: it records its last key."""
+        facts = (self.workspace.timestamp(), self.workspace.actor, nonce)
+        recorded = Statement(
+            f"INSERT INTO {CHUNKED} (migration, checksum, done_to, pieces, at, actor, nonce)"
+            " VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6) ON CONFLICT (migration) DO UPDATE SET done_to = excluded.done_to,"
+            " pieces = pieces + 1, at = excluded.at, actor = excluded.actor, nonce = excluded.nonce",
+            (self.step.migration.file, self.step.script.checksum, chunk.last.text, *facts),
         )
-        return Batch(tuple(before), chunk.script, tuple(after))
-    after += [Statement(f"DROP TABLE {CHUNKED}"), ledger_change(workspace.ledger, step.kind, file)]
-    after.append(insert_event(event, workspace.ledger))
-    if index < len(prepared.plan.steps) - 1:
-        after.append(Statement(f"SELECT {SCHEMA_TEXT_SQL}", (None, workspace.ledger.lower())))
-    return Batch(tuple(before), chunk.script if chunk else (), tuple(after))
+        return Batch(self._before(chunk, done_to), chunk.script, (*closing(chunk.guard), recorded))
+
+    def last_piece(self, chunk: Chunk | None, done_to: Key | None, event: Event) -> Batch:
+        """Return the batch that ends the migration; an empty table has no piece."""
+        ledger = self.workspace.ledger
+        after = [*closing(chunk.guard)] if chunk else []
+        after += [Statement(f"DROP TABLE {CHUNKED}"), ledger_change(ledger, self.step.kind, self.step.migration.file)]
+        after.append(insert_event(event, ledger))
+        if self.index < len(self.prepared.plan.steps) - 1:
+            after.append(Statement(f"SELECT {SCHEMA_TEXT_SQL}", (None, ledger.lower())))
+        return Batch(self._before(chunk, done_to), chunk.script if chunk else (), tuple(after))
+
+    def _before(self, chunk: Chunk | None, done_to: Key | None) -> tuple[Statement | Assertion, ...]:
+        ledger, held = self.workspace.ledger, chunk.guard if chunk else StepGuard()
+        return (
+            *(Statement(ddl) for ddl in (ledger_ddl(ledger), HISTORY_DDL, CHUNKED_DDL)),
+            *assertions.schema_is(self.schema_text, ledger),
+            assertions.ledger_is(self.names, ledger),
+            assertions.progress_is(CHUNKED, self.step.migration.file, done_to.text if done_to else None),
+            *(assertions.content_is(content) for content in held.contents),
+            *opening(held),
+        )
 
 
 def refuse_rollback(script: Script) -> None:

@@ -66,7 +66,9 @@ def _run_ingest(workspace: Workspace) -> Atomicity:
     rows = "".join(f"INSERT INTO {_TABLE} (n) VALUES ({n});\n" for n in range(120))
     failing = f"INSERT INTO {_TABLE} (n) SELECT json_extract('{{}}', 'd1ops:probe');\n"
     try:
-        workspace.database.ingest(f"CREATE TABLE {_TABLE} (n INTEGER PRIMARY KEY);\n{rows}{failing}")
+        workspace.database.ingest(
+            f"DROP TABLE IF EXISTS {_TABLE};\nCREATE TABLE {_TABLE} (n INTEGER PRIMARY KEY);\n{rows}{failing}"
+        )
     except StatementRejected as error:
         if "d1ops:probe" not in error.text:
             raise
@@ -124,7 +126,8 @@ def run(workspace: Workspace) -> Atomicity:
     if left:
         workspace.database.query(f"DROP TABLE {_TABLE}")
         workspace.tell(f"probe: {_TABLE} was left behind by a batch that failed; it is dropped again")
-    _remember(workspace, atomic_batch=state)
+    # What is known of imports is asked anew as well, when one is needed.
+    _remember(workspace, atomic_batch=state, atomic_import=Atomicity.UNKNOWN)
     workspace.tell(
         f"probe: a batch of {len(statements)} statements that fails leaves {'rows' if left else 'nothing'} behind"
     )
