@@ -207,7 +207,7 @@ class _Run:
             raise explain(error, batch, self.step.script.path, self.workspace.ledger) from None
         except OutcomeUnknown as error:
             seen = look(self.workspace)
-            if nonce not in {each.nonce for each in (*seen.progress, *seen.history)}:
+            if nonce not in {each.nonce for each in seen.progress} and seen.find_nonce(nonce) is None:
                 raise OutcomeUnknown(
                     f"{self.step.label}: the answer was lost ({error.text}); the target does not show the piece now",
                     hint="wait 30 seconds, then: d1ops status; d1ops migrate goes on behind the last piece there",
@@ -226,20 +226,24 @@ class _Run:
             " pieces = pieces + 1, at = excluded.at, actor = excluded.actor, nonce = excluded.nonce",
             (self.step.migration.file, self.step.script.checksum, chunk.last.text, *facts),
         )
-        return Batch(self._before(chunk, done_to), chunk.script, (*closing(chunk.guard), recorded))
+        return Batch(self._before(chunk, done_to), chunk.script, (*closing(self._guard(chunk)), recorded))
 
     def last_piece(self, chunk: Chunk | None, done_to: Key | None, event: Event) -> Batch:
         """Return the batch that ends the migration; an empty table has no piece."""
         ledger = self.workspace.ledger
-        after = [*closing(chunk.guard)] if chunk else []
+        after = closing(self._guard(chunk))
         after += [Statement(f"DROP TABLE {CHUNKED}"), ledger_change(ledger, self.step.kind, self.step.migration.file)]
         after.append(insert_event(event, ledger))
         if self.index < len(self.prepared.plan.steps) - 1:
             after.append(Statement(f"SELECT {SCHEMA_TEXT_SQL}", (None, ledger.lower())))
         return Batch(self._before(chunk, done_to), chunk.script if chunk else (), tuple(after))
 
+    def _guard(self, chunk: Chunk | None) -> StepGuard:
+        held = chunk.guard if chunk else StepGuard()
+        return held if probe.counts_changes(self.workspace) else replace(held, changes=None)
+
     def _before(self, chunk: Chunk | None, done_to: Key | None) -> tuple[Statement | Assertion, ...]:
-        ledger, held = self.workspace.ledger, chunk.guard if chunk else StepGuard()
+        ledger, held = self.workspace.ledger, self._guard(chunk)
         return (
             *(Statement(ddl) for ddl in (ledger_ddl(ledger), HISTORY_DDL, CHUNKED_DDL)),
             *assertions.schema_is(self.schema_text, ledger),

@@ -11,7 +11,7 @@ are checked first, then the deferral is ended so that a correct rebuild commits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from d1ops.core import assertions, figures
@@ -21,6 +21,7 @@ from d1ops.core.ledger import HISTORY, HISTORY_DDL, ledger_change, ledger_ddl
 from d1ops.core.schema import SCHEMA_TEXT_SQL
 from d1ops.core.sql import quote_identifier
 from d1ops.core.values import Statement
+from d1ops.ops import probe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +97,8 @@ def batch_of(
     """
     step = prepared.plan.steps[index]
     held = prepared.guards[index] if prepared.guards else StepGuard()
+    if not probe.counts_changes(workspace):
+        held = replace(held, changes=None)
     is_last = index == len(prepared.plan.steps) - 1
     before: list[Statement | Assertion] = []
     if index == 0:

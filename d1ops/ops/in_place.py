@@ -12,6 +12,7 @@ runs others wait. Afterwards the schema and the totals of every reached table ar
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.replay import run_script, watching
 from d1ops.core.sql import fold, quote_identifier
 from d1ops.core.values import Statement
-from d1ops.errors import D1opsError, HumanNeeded, OutcomeUnknown, RateLimited, StatementRejected, TooLong
+from d1ops.errors import D1opsError, HumanNeeded, OutcomeUnknown, RateLimited, StatementRejected, TooLong, Unreachable
 from d1ops.ops import probe
 from d1ops.ops.guard import Batch
 from d1ops.ops.limits import WAYS_OUT
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from d1ops.core.sql import ScriptStatement
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
+
+_OVERRUN = re.compile(r"exceeded (?:timeout|its)", re.IGNORECASE)
+"""What D1 says of a request that took too long, or too much memory (its documentation, "Debug D1")."""
 
 IDENTITY_UNKNOWN = (
     "measured in place by counts: rows that are deleted while as many others are inserted look like none lost"
@@ -219,10 +223,17 @@ def _measure(workspace: Workspace, seen: Look, found: _Study) -> list[tuple[Boun
     try:
         workspace.database.batch(batch.statements(), lossy=True)
     except (RateLimited, OutcomeUnknown) as error:
-        raise _too_long(error) from None
+        if _OVERRUN.search(error.text):
+            raise _too_long(error) from None
+        if isinstance(error, RateLimited):
+            raise
+        raise Unreachable(
+            f"the answer was lost ({error.text}); nothing can have stayed of a batch that always fails",
+            hint="run it again",
+        ) from None
     except StatementRejected as error:
         failure = failure_in(error.text)
-        if "exceeded timeout" in error.text:
+        if _OVERRUN.search(error.text):
             raise _too_long(error) from None
         if failure is None or failure.kind is not Kind.MEASURED:
             raise explain(error, batch, path, workspace.ledger) from None

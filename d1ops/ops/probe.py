@@ -1,7 +1,8 @@
 """Whether a target executes a batch all or nothing: asked of the target itself, once, and remembered with its id.
 
 D1 documents it, one public report speaks against it. The probe fails the way a guard fails (objects and rows of our
-own, at least 100 statements, then an error at run time) and must leave nothing behind.
+own, at least 100 statements, then an error at run time) and must leave nothing behind. Its error also tells whether
+`total_changes()` counts the batch's own rows and no others, which a guard relies on.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from d1ops.ops.workspace import Workspace
 
 _TABLE = "d1ops_probe"
+_MARK = "d1ops:probe:"
+_ROWS = 120
 
 
 def known(workspace: Workspace) -> Atomicity:
@@ -45,6 +48,13 @@ def _facts(workspace: Workspace) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+def counts_changes(workspace: Workspace) -> bool:
+    """Return whether `total_changes()` is known to count what a batch changes and nothing else. Sends nothing."""
+    if workspace.database.capabilities.atomic_batch is Atomicity.PROVED:
+        return True
+    return _remembered(workspace, "counts_changes") is Atomicity.PROVED
 
 
 def require_ingest(workspace: Workspace) -> None:
@@ -107,40 +117,43 @@ def run(workspace: Workspace) -> Atomicity:
     Costs two requests, three with a leftover. Raises what the database raises when it cannot be asked.
     """
     statements = [
-        Statement(f"CREATE TABLE {_TABLE} (n INTEGER PRIMARY KEY)"),
-        *(Statement(f"INSERT INTO {_TABLE} (n) VALUES (?1)", (n,)) for n in range(120)),
+        Statement(f"CREATE TABLE {_TABLE} (n INTEGER PRIMARY KEY, changes INTEGER)"),
+        *(Statement(f"INSERT INTO {_TABLE} VALUES (?1, total_changes())", (n,)) for n in range(_ROWS)),
         Statement(
-            f"SELECT CASE WHEN (SELECT count(*) FROM {_TABLE}) = 0 THEN 1 ELSE json_extract('{{}}', 'd1ops:probe') END"
+            f"SELECT CASE WHEN (SELECT count(*) FROM {_TABLE}) = 0 THEN 1 ELSE json_extract('{{}}',"
+            f" concat('{_MARK}', total_changes() - (SELECT min(changes) FROM {_TABLE}), ';')) END"
         ),
     ]
     try:
-        _fail_on_purpose(workspace, statements)
+        text = _fail_on_purpose(workspace, statements)
     except StatementRejected as error:
         if f"{_TABLE} already exists" not in error.text:
             raise
         workspace.database.query(f"DROP TABLE {_TABLE}")
         workspace.tell(f"probe: {_TABLE} was left behind by an earlier probe; it is dropped")
-        _fail_on_purpose(workspace, statements)
+        text = _fail_on_purpose(workspace, statements)
     left = workspace.database.query("SELECT count(*) FROM sqlite_master WHERE name = ?1", (_TABLE,)).scalar()
     state = Atomicity.REFUTED if left else Atomicity.PROVED
     if left:
         workspace.database.query(f"DROP TABLE {_TABLE}")
         workspace.tell(f"probe: {_TABLE} was left behind by a batch that failed; it is dropped again")
     # What is known of imports is asked anew as well, when one is needed.
-    _remember(workspace, atomic_batch=state, atomic_import=Atomicity.UNKNOWN)
+    counts = Atomicity.PROVED if f"{_MARK}{_ROWS};" in text else Atomicity.REFUTED
+    _remember(workspace, atomic_batch=state, atomic_import=Atomicity.UNKNOWN, counts_changes=counts)
     workspace.tell(
         f"probe: a batch of {len(statements)} statements that fails leaves {'rows' if left else 'nothing'} behind"
     )
     return state
 
 
-def _fail_on_purpose(workspace: Workspace, statements: Sequence[Statement]) -> None:
-    """Send a batch whose last statement raises; any other end of it is raised here."""
+def _fail_on_purpose(workspace: Workspace, statements: Sequence[Statement]) -> str:
+    """Send a batch whose last statement raises, and return its text; any other end of it is raised here."""
     try:
         workspace.database.batch(statements)
     except StatementRejected as error:
-        if "d1ops:probe" not in error.text:
+        if _MARK not in error.text:
             raise
+        return error.text
     else:
         raise D1opsError("the atomicity probe did not fail as it must", hint="report this as a bug of d1ops")
 

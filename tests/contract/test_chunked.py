@@ -28,11 +28,12 @@ ADD = (
 ACCEPT = "items"
 
 
-@pytest.fixture(params=["id INTEGER PRIMARY KEY", "id TEXT PRIMARY KEY"])
+@pytest.fixture
 def project(request: pytest.FixtureRequest, tmp_path: Path, database: Adapter) -> Project:
+    key = getattr(request, "param", "id INTEGER PRIMARY KEY")
     project = Project(tmp_path, database).write(
         {
-            "0001_base.sql": f"CREATE TABLE items ({request.param}, n INTEGER, seen INTEGER, name TEXT);\n",
+            "0001_base.sql": f"CREATE TABLE items ({key}, n INTEGER, seen INTEGER, name TEXT);\n",
             "0002_add.sql": ADD,
             "0003_more.sql": "CREATE TABLE more (id INTEGER);\n",
         }
@@ -70,6 +71,7 @@ class Failing(Delegate):
         return super().batch(statements, reads_only=reads_only, lossy=lossy)
 
 
+@pytest.mark.parametrize("project", ["id INTEGER PRIMARY KEY", "id TEXT PRIMARY KEY"], indirect=True)
 def test_every_row_is_changed_once_and_the_plan_goes_on(project: Project) -> None:
     before = project.database.requests
     applied = project.migrate(accept=ACCEPT)
