@@ -1,5 +1,7 @@
 """Every error d1ops raises, and the exit code each one ends a command with.
 
+More than 400 lines: the classes with their codes and facts are one contract, read as one list.
+
 An error states a fact as its message, carries the facts as attributes, and may hold one remedy in `hint`
 (printed as a second line, `try: ...`). The split below `DatabaseError` follows what may be concluded about
 the target: `OutcomeUnknown` is the only one after which a change may have been made.
@@ -16,8 +18,9 @@ the target: `OutcomeUnknown` is the only one after which a change may have been 
     |  |- StatementRejected     the engine said no; the whole batch was rolled back
     |  `- OutcomeUnknown        sent, no answer: a write may have landed
     |- GuardRefused             LossRefused, ConsentMissing, LedgerRefused, StructureRefused, BackupRefused,
-    |                           TargetMoved, NotAtomic
+    |                           TargetMoved, NotAtomic, TooLong
     |- PartialRun               some steps are applied, a later one is not
+    |- PiecesLeft               a chunked migration is under way
     `- HumanNeeded              a state that only a person can judge
 """
 
@@ -337,7 +340,31 @@ class BackupRefused(GuardRefused):
 
 
 class TargetMoved(GuardRefused):
-    """The target changed between the look and the batch; the batch refused itself."""
+    """The target changed between the look and the batch; the batch refused itself.
+
+    `assertion` names what did not hold (schema, ledger, content, figures, changes, progress), `subjects` the objects,
+    files, tables or columns that it is about; `expected` and `found` are the figures, where it has any.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        assertion: str = "",
+        subjects: Sequence[str] = (),
+        expected: object = None,
+        found: object = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.assertion = assertion
+        self.subjects = tuple(subjects)
+        self.expected = expected
+        self.found = found
+
+
+class TooLong(GuardRefused):
+    """The change does not fit into one batch, or into the time that the target gives one."""
 
 
 class NotAtomic(GuardRefused):
@@ -366,6 +393,23 @@ class PartialRun(D1opsError):
         self.done = tuple(done)
         self.failed = failed
         self.pending = tuple(pending)
+        self.cause = cause
+
+
+class PiecesLeft(D1opsError):
+    """A chunked migration is under way: `done` of its `pieces` of this run are committed, up to the key `done_to`."""
+
+    exit_code = ExitCode.HUMAN
+
+    def __init__(self, migration: str, done: int, pieces: int, done_to: str, cause: D1opsError) -> None:
+        super().__init__(
+            f"{migration}: {done} of {pieces} pieces are committed, up to the key {done_to}; then: {cause}",
+            hint="d1ops migrate goes on behind that key, and does nothing twice",
+        )
+        self.migration = migration
+        self.done = done
+        self.pieces = pieces
+        self.done_to = done_to
         self.cause = cause
 
 

@@ -8,7 +8,7 @@ from d1ops.cli import consent as consents
 from d1ops.cli import diagnostics
 from d1ops.cli.documents import applied_document, prepared_document
 from d1ops.cli.words import PROBE, prepared_lines, undo_command
-from d1ops.errors import ConsentMissing, HumanNeeded, OutcomeUnknown, PartialRun
+from d1ops.errors import ConsentMissing, HumanNeeded, OutcomeUnknown, PartialRun, PiecesLeft
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ def carry_out(
         call.watched.create()
     try:
         applied = act(consent)
-    except (HumanNeeded, OutcomeUnknown, PartialRun):
+    except (HumanNeeded, OutcomeUnknown, PartialRun, PiecesLeft):
         if prepared.backup is not None:
             undo = call.command("restore", prepared.backup.id)
             diagnostics.tell(f"the backup from before the run is {prepared.backup.id}; {undo} rewinds to it")

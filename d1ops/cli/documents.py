@@ -11,7 +11,7 @@ from d1ops.core.ledger import ADVICE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from d1ops.core.ledger import Event, MigrationStatus
+    from d1ops.core.ledger import Event, MigrationStatus, Progress
     from d1ops.core.plan import Plan
     from d1ops.core.rehearsal import TableLoss
     from d1ops.core.values import Value
@@ -50,6 +50,19 @@ def migration_document(status: MigrationStatus) -> Document:
         "advice": ADVICE.get(status.state),
         "has_rollback": bool(migration and migration.rollback),
         "last_event": {"kind": event.kind, "at": event.at, "backup": event.backup} if event else None,
+    }
+
+
+def progress_document(progress: Progress) -> Document:
+    """How far a chunked migration is that is under way."""
+    from d1ops.core.chunked import Key
+
+    return {
+        "file": progress.migration,
+        "pieces_done": progress.pieces,
+        "done_to": str(Key(progress.done_to)),
+        "at": progress.at,
+        "actor": progress.actor,
     }
 
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from d1ops.core.sql import read_script, tokens
+from d1ops.core.sql import decode, read_script, tokens
 from d1ops.errors import CatalogError, DuplicateNumber, NoRollbackScript, UnknownMigration, UnpairedRollback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from d1ops.core.chunked import Chunked
     from d1ops.core.sql import ScriptStatement
 
 _NUMBERED = re.compile(r"(?P<number>\d+)(?:[_\-.](?P<name>.*))?\.sql", re.IGNORECASE)
@@ -38,8 +39,24 @@ class Script:
 
     @cached_property
     def statements(self) -> tuple[ScriptStatement, ...]:
-        """The statements. Raises ScriptError, with the place, when the file cannot be read as such."""
+        """The statements; those of a chunked script over the whole table.
+
+        Raises ScriptError, with the place, when the file cannot be read as such.
+        """
+        return self.chunked.whole() if self.chunked else self._as_written
+
+    @cached_property
+    def _as_written(self) -> tuple[ScriptStatement, ...]:
         return read_script(self.data, self.path)
+
+    @cached_property
+    def chunked(self) -> Chunked | None:
+        """How the script is run in pieces, or None. Raises ScriptError as `statements` does."""
+        if b"chunked" not in self.data.lower():
+            return None
+        from d1ops.core.chunked import read_chunked
+
+        return read_chunked(decode(self.data, self.path), self._as_written, self.path)
 
     @cached_property
     def irreversible(self) -> str | None:

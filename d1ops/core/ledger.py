@@ -50,6 +50,44 @@ HISTORY_COLUMNS = (
 SELECT_HISTORY = f"SELECT {HISTORY_COLUMNS} FROM {HISTORY} ORDER BY id"
 
 
+CHUNKED = "d1ops_chunked"
+"""How far a chunked migration is that is under way; made by its first piece and dropped by its last."""
+
+CHUNKED_DDL = f"""CREATE TABLE IF NOT EXISTS {CHUNKED} (
+  migration TEXT PRIMARY KEY,
+  checksum TEXT NOT NULL,
+  done_to TEXT NOT NULL,
+  pieces INTEGER NOT NULL,
+  at TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  nonce TEXT NOT NULL
+)"""
+
+SELECT_CHUNKED = f"SELECT migration, checksum, done_to, pieces, at, actor, nonce FROM {CHUNKED}"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a chunked migration is. `done_to` is the last key that is done (`core.chunked.Key`), `at` UTC RFC 3339,
+    `nonce` that of the newest piece."""
+
+    migration: str
+    checksum: str
+    done_to: str
+    pieces: int
+    at: str
+    actor: str
+    nonce: str
+
+
+def progress_from_rows(rows: Iterable[Row]) -> tuple[Progress, ...]:
+    """Make progress of the rows that `SELECT_CHUNKED` returns."""
+    return tuple(
+        Progress(str(migration), str(checksum), str(done_to), _integer(pieces), str(at), str(actor), str(nonce))
+        for migration, checksum, done_to, pieces, at, actor, nonce in rows
+    )
+
+
 def ledger_ddl(ledger: str) -> str:
     """Return the statement that makes the ledger, in wrangler's shape (seen with wrangler 4.164)."""
     return (

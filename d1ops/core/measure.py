@@ -298,6 +298,17 @@ def dangling(engine: Engine) -> Counter[tuple[str, str]]:
     return found
 
 
+def mismatches(engine: Engine) -> set[str]:
+    """Return the tables with a foreign key that matches no unique key of its parent, so that it cannot be checked."""
+    found: set[str] = set()
+    for (table,) in engine.ask(_TABLES.format(schema="main")):
+        try:
+            engine.ask("SELECT 1 FROM pragma_foreign_key_check(?) LIMIT 1", (table,))
+        except apsw.SQLError:
+            found.add(str(table))
+    return found
+
+
 def lowered_counters(engine: Engine, *, before: str = BEFORE) -> tuple[str, ...]:
     """Say for every AUTOINCREMENT table whose counter falls that ids of deleted rows are given again."""
     for schema in (before, "main"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from d1ops.core import rules
+from d1ops.core.deferral import settling
 from d1ops.core.engine import Rejected
 from d1ops.core.measure import BEFORE, ColumnLoss, TableLoss, dangling, lost_rows, measure, rows_of
 from d1ops.core.replay import rejected_in_script
@@ -18,7 +19,9 @@ from d1ops.core.sql import fold, significant
 from d1ops.core.values import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    import apsw
 
     from d1ops.core.engine import Engine
     from d1ops.core.sql import ScriptStatement
@@ -56,8 +59,15 @@ class Watch:
     """Tables that a statement dropped, renamed, or took a column from."""
 
 
-def rehearse(engine: Engine, statements: Sequence[ScriptStatement]) -> dict[str, list[Cause]]:
+def rehearse(
+    engine: Engine,
+    statements: Sequence[ScriptStatement],
+    *,
+    also: Callable[[apsw.PreUpdate, int], None] | None = None,
+) -> dict[str, list[Cause]]:
     """Run a script on a clone as one transaction under D1's rules and tell what it touched, by table (lower case).
+
+    `also` is called with every row that is about to be changed, and with the place of the statement.
 
     Raises StatementRejected, with the place in the file, when the script fails; the clone is then as before.
     """
@@ -66,13 +76,14 @@ def rehearse(engine: Engine, statements: Sequence[ScriptStatement]) -> dict[str,
     links: dict[int, list[_Link]] = {0: _links(engine)}
     columns = _all_columns(engine)
 
-    def hook(update: object) -> None:
-        kind: str = getattr(update, "op", "")
-        table: str = getattr(update, "table_name", "")
+    def hook(update: apsw.PreUpdate) -> None:
+        if also is not None:
+            also(update, position)
+        kind, table = update.op, update.table_name
         if kind not in ("DELETE", "UPDATE") or rules.is_reserved(table):
             return
         watch.touched.setdefault(position, {}).setdefault(table, Counter())[kind] += 1
-        if getattr(update, "depth", 0) == 0:
+        if update.depth == 0:
             watch.direct.setdefault(position, set()).add(table)
 
     def advance(index: int) -> None:
@@ -85,7 +96,9 @@ def rehearse(engine: Engine, statements: Sequence[ScriptStatement]) -> dict[str,
             columns = now
         position = index + 1
         links[position] = _links(engine)
+        settle(index)
 
+    settle = settling(engine, statements)
     engine.connection.preupdate_hook(hook)
     try:
         engine.run([Statement(s.sql) for s in statements], after=advance)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from d1ops.core import rules
+from d1ops.core.deferral import settling
 from d1ops.core.engine import Engine, Rejected
 from d1ops.core.mirror import schema_of
 from d1ops.core.sql import fold, significant
@@ -44,7 +45,7 @@ def rejected_in_script(error: Rejected, statements: Sequence[ScriptStatement]) -
 def run_script(engine: Engine, statements: Sequence[ScriptStatement]) -> None:
     """Run a script as one transaction. Raises StatementRejected with file, line and column."""
     try:
-        engine.run([Statement(statement.sql) for statement in statements])
+        engine.run([Statement(statement.sql) for statement in statements], after=settling(engine, statements))
     except Rejected as error:
         raise rejected_in_script(error, statements) from None
 
@@ -61,13 +62,15 @@ def replay(migrations: Iterable[Migration]) -> Engine:
 
 
 @contextmanager
-def watching(engine: Engine) -> Iterator[set[str]]:
+def watching(engine: Engine, *, functions: set[str] | None = None) -> Iterator[set[str]]:
     """Collect the names of the tables that the statements inside write to, drop or alter, folded; triggers and
-    foreign key actions included, whether or not they find a row."""
+    foreign key actions included, whether or not they find a row. `functions` takes the names of those they call."""
     found: set[str] = set()
 
     def note(action: int, first: str | None, second: str | None, database: str | None, trigger: str | None) -> None:
         del database, trigger
+        if action == apsw.SQLITE_FUNCTION and functions is not None:
+            functions.add(fold(second or ""))
         name = second if action in (apsw.SQLITE_ALTER_TABLE, apsw.SQLITE_CREATE_TRIGGER) else first
         if action in (*_WRITES, apsw.SQLITE_CREATE_TRIGGER) and name is not None and not rules.is_reserved(name):
             found.add(fold(name))
@@ -135,7 +138,9 @@ def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
         nonlocal position
         following = position = index + 1
         engine.on_action = note if following < len(watched) and watched[following] else None
+        settle(index)
 
+    settle = settling(engine, statements)
     try:
         engine.run([Statement(statement.sql) for statement in statements], after=next_statement)
     except Rejected as error:

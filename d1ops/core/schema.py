@@ -233,13 +233,16 @@ def difference_of(one: SchemaObject | None, other: SchemaObject | None) -> str:
 # -- the compare-and-swap -------------------------------------------------------------------------------
 
 
-SCHEMA_TEXT_SQL = (
-    "(SELECT json_group_array(json_array(type, name, tbl_name, sql)) FROM (SELECT * FROM sqlite_master"
+SCHEMA_ROWS_SQL = (
+    "(SELECT * FROM sqlite_master"
     " WHERE lower(substr(name,1,7)) <> 'sqlite_' AND lower(substr(tbl_name,1,7)) <> 'sqlite_'"
     " AND lower(substr(name,1,4)) <> '_cf_' AND lower(substr(tbl_name,1,4)) <> '_cf_'"
     " AND lower(substr(name,1,6)) <> 'd1ops_' AND lower(substr(tbl_name,1,6)) <> 'd1ops_'"
     " AND lower(name) <> ?2 AND lower(tbl_name) <> ?2"
-    " ORDER BY type, name))"
+    " ORDER BY type, name)"
 )
-"""The scalar subquery that computes `Schema.users(ledger).text()` on the target; `?2` is the ledger's name in lower
-case. Seen on workerd: 272 KB of schema in 5 ms, 2 rows read an object."""
+"""The rows of the user's own objects on the target; `?2` is the ledger's name in lower case."""
+
+SCHEMA_TEXT_SQL = f"(SELECT json_group_array(json_array(type, name, tbl_name, sql)) FROM {SCHEMA_ROWS_SQL})"
+"""The scalar subquery that computes `Schema.users(ledger).text()` on the target; `?2` as in `SCHEMA_ROWS_SQL`. Seen on
+workerd: 272 KB of schema in 5 ms, 2 rows read an object."""

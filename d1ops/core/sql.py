@@ -139,6 +139,8 @@ def is_read(sql: str) -> bool:
     verb = first.upper if first else ""
     if verb not in ("", "SELECT", "VALUES", "EXPLAIN", "PRAGMA", "WITH"):
         return False
+    if verb in ("SELECT", "VALUES", "EXPLAIN") and ";" not in sql:
+        return True
     rest = list(words)
     while rest and rest[-1].kind == "semicolon":
         rest.pop()

@@ -118,6 +118,10 @@ def _ingest(state: State, hosted: Hosted, data: bytes) -> Reply:
     hosted.travel.before_write()
     try:
         script = data.decode()
+        if not state.settings.atomic_import:
+            for statement in split(script)[:-1]:
+                hosted.database.ingest(f"{statement.sql};")
+            script = split(script)[-1].sql + ";"
         result = hosted.database.ingest(script)
     except UnicodeDecodeError:
         return _start(state, hosted, "import", _failed("The file is not UTF-8."))

@@ -55,6 +55,10 @@ class Settings:
     latency_seconds: float = 0.0
     faults: Faults = field(default_factory=Faults)
     splitter: Splitter = Splitter.EXACT
+    atomic_batch: bool = True
+    """False keeps what a batch did before the statement that failed, as one report says of the service."""
+    atomic_import: bool = True
+    """False keeps what an import did before the statement that failed."""
     rate_limit: int | None = None
     rate_window_seconds: float = 300.0
     max_body_bytes: int = MAX_BODY_BYTES

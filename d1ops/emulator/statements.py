@@ -107,7 +107,7 @@ def run(state: State, hosted: Hosted, statements: Sequence[Statement], *, may_ed
         if writes:
             hosted.travel.before_write()
         try:
-            results = hosted.database.batch(statements, lossy=True)
+            results = _executed(hosted, statements, as_one=state.settings.atomic_batch)
         except D1opsError as error:
             if writes and not isinstance(error, StatementRejected):  # No answer came: nobody knows.
                 hosted.travel.after_write()
@@ -116,6 +116,12 @@ def run(state: State, hosted: Hosted, statements: Sequence[Statement], *, may_ed
             hosted.travel.after_write()
     state.queries.note(hosted.record.uuid, statements, results, state.settings.now())
     return results
+
+
+def _executed(hosted: Hosted, statements: Sequence[Statement], *, as_one: bool) -> tuple[Result, ...]:
+    if as_one:
+        return hosted.database.batch(statements, lossy=True)
+    return tuple(result for statement in statements for result in hosted.database.batch((statement,), lossy=True))
 
 
 def _refuse_wrong_bindings(statements: Sequence[Statement]) -> None:

@@ -1,8 +1,7 @@
 """One change, from rehearsal to history: what `migrate` and `rollback` share.
 
-`apply` sends a prepared change, one guarded batch a step. In the batch, before the script: the schema and the ledger
-are still the ones that were seen, and every table about to lose something has as many rows as the backup; after it:
-the ledger row and the history row with a nonce. A lost answer is never sent again; the nonce tells whether it landed.
+`apply` sends a prepared change, one guarded batch a step (`ops.guard`), by the transport that the target allows
+(`ops.transport`). A lost answer is never sent again; the nonce in the history tells whether it landed.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import d1ops
-from d1ops.core.ledger import HISTORY, Event, EventKind, ledger_change
+from d1ops.core.ledger import Event, EventKind
 from d1ops.core.measure import table_of
 from d1ops.core.schema import diff
 from d1ops.core.sql import fold, quote_identifier
@@ -27,18 +26,19 @@ from d1ops.errors import (
     StructureRefused,
     TargetMoved,
 )
-from d1ops.ops import guard, journal, probe
+from d1ops.ops import chunks, guard, journal, transport
 from d1ops.ops.look import look
+from d1ops.ops.refusal import explain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from d1ops.core.plan import Plan, Step
+    from d1ops.core.plan import Plan
     from d1ops.core.rehearsal import TableLoss
     from d1ops.core.schema import Schema
     from d1ops.core.values import Result
     from d1ops.ops.backup import VerifiedBackup
-    from d1ops.ops.guard import Kept
+    from d1ops.ops.guard import StepGuard
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
@@ -80,8 +80,8 @@ class Prepared:
     wrong: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     data_proved: bool = True
-    kept: tuple[tuple[Kept, ...], ...] = ()
-    """By step, the figures that the batch does not let fall further than they did in the rehearsal."""
+    guards: tuple[StepGuard, ...] = ()
+    """By step, what the batch holds the target to; empty where no step can touch a row that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +134,25 @@ def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: 
     refuse(prepared, consent)
     if prepared.plan.is_empty:
         return Applied((), bookmark, None, None, None, prepared.look)
-    probe.require_atomic(workspace)
+    transport.require(workspace)
     unwritten: OSError | None = None
     done: list[Event] = []
     results: list[Result] = []
     names = [row.name for row in prepared.look.ledger]
+    schema_text: str | None = prepared.look.schema.text()
     for index, step in enumerate(prepared.plan.steps):
         event = _event(workspace, prepared, index, bookmark)
         try:
-            results += _send(workspace, prepared, index, event, names)
+            # No answer to the step before told what its schema is now.
+            schema_text = schema_text or _look_between(workspace, prepared, index).text()
+            answers = _send(workspace, prepared, index, event, names, schema_text)
         except D1opsError as error:
             if not done or isinstance(error, OutcomeUnknown):
                 raise
             rest = [later.label for later in prepared.plan.steps[index + 1 :]]
             raise PartialRun([str(e.migration) for e in done], step.label, rest, error) from None
         done.append(event)
+        results += answers
         try:
             journal.append(workspace, event)
         except OSError as error:
@@ -159,6 +163,8 @@ def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: 
             names.remove(step.migration.file)
         number = len(step.script.statements)
         workspace.tell(f"{step.label}: done, {number} statement{'' if number == 1 else 's'}")
+        if index < len(prepared.plan.steps) - 1:
+            schema_text = str(answers[-1].scalar()) if answers else None
     try:
         after, warnings = _verify_after(workspace, prepared)
     except DatabaseError as error:
@@ -203,27 +209,35 @@ def _event(workspace: Workspace, prepared: Prepared, index: int, bookmark: str) 
     )
 
 
-# -- the guarded batch ---------------------------------------------------------------------------------
+def _look_between(workspace: Workspace, prepared: Prepared, index: int) -> Schema:
+    """Read the schema before a step. Raises TargetMoved when it is not the rehearsed one."""
+    seen = look(workspace).schema
+    others = [d.label for d in diff(prepared.schemas[index - 1], seen) if d.change != "reordered"]
+    if others:
+        raise TargetMoved(
+            f"the schema of the target changed between two steps: {', '.join(others)}",
+            assertion="schema",
+            subjects=others,
+            hint="run the command again; it looks and rehearses anew",
+        )
+    return seen
+
+
+# -- one step ------------------------------------------------------------------------------------------
 
 
 def _send(
-    workspace: Workspace, prepared: Prepared, index: int, event: Event, names: Sequence[str]
+    workspace: Workspace, prepared: Prepared, index: int, event: Event, names: Sequence[str], schema_text: str
 ) -> tuple[Result, ...]:
+    """Send the batch of a step. No results mean that its answer was lost, or that its transport gives none."""
     step = prepared.plan.steps[index]
-    guards = guard.before_script(workspace, prepared, index, names)
-    script = [Statement(statement.sql) for statement in step.script.statements]
-    batch = [
-        *guards,
-        *script,
-        *guard.after_script(prepared, index),
-        ledger_change(workspace.ledger, step.kind, step.migration.file),
-        insert_event(event, workspace.ledger),
-    ]
+    if step.script.chunked:
+        return chunks.send(workspace, prepared, index, event, names, schema_text)
+    batch = guard.batch_of(workspace, prepared, index, event, names, schema_text)
     try:
-        # A number that D1's JSON rounds must not look like a failure after the batch was committed.
-        return workspace.database.batch(batch, lossy=True)
+        return transport.send(workspace, batch, step)
     except StatementRejected as error:
-        raise _explain(error, step, len(guards), workspace.ledger) from None
+        raise explain(error, batch, step.script.path, workspace.ledger) from None
     except OutcomeUnknown as error:
         if look(workspace).find_nonce(event.nonce) is None:
             raise OutcomeUnknown(
@@ -232,70 +246,6 @@ def _send(
             ) from None
         workspace.tell(f"{step.label}: the answer was lost; the history shows that it was committed")
         return ()
-
-
-def insert_event(event: Event, ledger: str) -> Statement:
-    """Return the statement that appends an event; a migrate event takes the id of the ledger row beside it."""
-    ledger_id = f"(SELECT id FROM {quote_identifier(ledger)} WHERE name = ?3)"
-    return Statement(
-        f"INSERT INTO {HISTORY} (at, kind, migration, ledger_id, checksum, schema_before, schema_after, bookmark,"
-        f" backup, actor, tool, nonce, rewound_by) VALUES (?1, ?2, ?3, ifnull(?4, {ledger_id}), ?5, ?6, ?7, ?8, ?9,"
-        " ?10, ?11, ?12, ?13)",
-        (
-            event.at,
-            event.kind,
-            event.migration,
-            event.ledger_id,
-            event.checksum,
-            event.schema_before,
-            event.schema_after,
-            event.bookmark,
-            event.backup,
-            event.actor,
-            event.tool,
-            event.nonce,
-            event.rewound_by,
-        ),
-    )
-
-
-def _explain(error: StatementRejected, step: Step, guards: int, ledger: str) -> D1opsError:
-    """Say which guard refused, or which place of the script."""
-    again = "run the command again; it looks and rehearses anew"
-    if "d1ops:schema-changed" in error.text:
-        return TargetMoved("the schema of the target changed since it was looked at; nothing was done", hint=again)
-    if "d1ops:ledger-changed" in error.text or f"UNIQUE constraint failed: {ledger}.name" in error.text:
-        return TargetMoved("another runner changed the ledger since it was looked at; nothing was done", hint=again)
-    if "d1ops:rows-changed:" in error.text:
-        table = error.text.partition("d1ops:rows-changed:")[2].partition("'")[0]
-        return TargetMoved(
-            f"{table} got or lost rows since the backup, and is about to lose data; nothing was done", hint=again
-        )
-    if "d1ops:rows-lost:" in error.text:
-        name = error.text.partition("d1ops:rows-lost:")[2].partition("'")[0]
-        return TargetMoved(
-            f"{step.script.path} would take more of {name} than in the rehearsal: rows were written since, or the"
-            " script depends on the time or on chance; nothing was done",
-            hint=again,
-        )
-    statements = step.script.statements
-    place = (error.index or 0) - guards
-    if error.index is None or not 0 <= place < len(statements):
-        return StatementRejected(
-            f"{step.script.path}: {error.text}; the batch was rolled back",
-            code=error.code,
-            status=error.status,
-            ray=error.ray,
-        )
-    line, column = statements[place].place(error.offset or 0)
-    return StatementRejected(
-        f"{step.script.path}:{line}:{column}: {error.text}; the batch was rolled back",
-        index=place,
-        sql=statements[place].sql,
-        code=error.code,
-        status=error.status,
-        ray=error.ray,
-    )
 
 
 # -- verifying -----------------------------------------------------------------------------------------

@@ -277,7 +277,7 @@ def _atomicity(workspace: Workspace, schema: Schema, *, probe: bool) -> Iterator
             yield Check(
                 name,
                 Health.PROBLEM,
-                "this target kept part of a batch that failed: no guarded change is possible on it",
+                "this target kept part of a batch that failed: changes go as files through its import, if at all",
                 "report it to Cloudflare with the database id; d1ops doctor --probe asks again",
             )
         case Atomicity.UNKNOWN:

@@ -1,115 +1,169 @@
-"""What a batch asserts of the target, inside its own transaction: statements that fail, and so undo the batch.
+"""The guarded batch: one script with all that must hold before and after it, as one transaction.
 
-Before the script: schema and ledger are those that were seen, and every table about to lose something has as many rows
-as the backup. Around it: no table that the script can reach, by a statement, a trigger or a foreign key, loses more
-rows or links than in the rehearsal. So rows written since, a clock or a random number cannot make it take more.
+In this order: schema and ledger are those that were seen; what is about to go is as it is in the backup; the figures of
+everything the script can reach are recorded; the script, one statement an element; the same figures again; no figure
+moved further than in the rehearsal; the ledger change; the history row with its nonce. A false assertion is a statement
+that fails, and so undoes all of it.
+
+A script that defers foreign keys leaves SQLite's counter of violations too high even where nothing dangles; the figures
+are checked first, then the deferral is ended so that a correct rebuild commits.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from d1ops.core.ledger import HISTORY_DDL, ledger_ddl
-from d1ops.core.measure import loss_name
+from d1ops.core import assertions, figures
+from d1ops.core.assertions import GUARD, GUARD_DDL, Assertion
+from d1ops.core.deferral import END_OF_DEFERRAL, defers
+from d1ops.core.ledger import HISTORY, HISTORY_DDL, ledger_change, ledger_ddl
 from d1ops.core.schema import SCHEMA_TEXT_SQL
-from d1ops.core.sql import fold, quote_identifier, quote_text
+from d1ops.core.sql import quote_identifier
 from d1ops.core.values import Statement
+from d1ops.ops import probe
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
-    from d1ops.core.engine import Engine
+    from d1ops.core.chunked import Key
+    from d1ops.core.contents import Content
+    from d1ops.core.figures import Bound
+    from d1ops.core.ledger import Event
+    from d1ops.core.sql import ScriptStatement
     from d1ops.ops.change import Prepared
     from d1ops.ops.workspace import Workspace
 
-GUARD = "d1ops_guard"
-"""The table of figures from before the script; made and dropped inside the batch."""
+__all__ = ["GUARD", "Batch", "StepGuard", "batch_of", "insert_event"]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A figure (rows of a table, or values of a foreign key column) that may not fall by more than `may_lose`."""
+class StepGuard:
+    """What the rehearsal of a step found out, for the batch to hold the target to.
 
-    name: str
-    figure: str
-    may_lose: int
+    `contents` must be as in the backup, no figure of `bounds` may move further, and the script changes `changes` rows
+    (None where chance, time or a virtual table decides), up to `times` more or less for every row that came or went.
+    `seconds` is how long script and fingerprints took on the clone, for a chunked one the longest piece.
+    """
 
-
-def figures(engine: Engine, tables: Collection[str]) -> dict[str, tuple[str, int]]:
-    """Read the figures of those of these tables (folded names) that hold rows of their own, by what they count."""
-    found: dict[str, str] = {}
-    for (cell,) in engine.ask("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"):
-        table = str(cell)
-        if fold(table) not in tables:
-            continue
-        source = quote_identifier(table)
-        found[loss_name(table)] = f"(SELECT count(*) FROM {source})"
-        for (column,) in engine.ask('SELECT DISTINCT "from" FROM pragma_foreign_key_list(?)', (table,)):
-            figure = f"(SELECT count({quote_identifier(str(column))}) FROM {source})"
-            found[loss_name(table, str(column))] = figure
-    return {name: (sql, int(str(engine.ask_one(f"SELECT {sql}")))) for name, sql in found.items()}
+    contents: tuple[Content, ...] = ()
+    bounds: tuple[Bound, ...] = ()
+    changes: int | None = None
+    times: int = 1
+    seconds: float = 0.0
+    chunks: tuple[Chunk, ...] = ()
+    """The pieces that a chunked migration is sent in; its own batch is none."""
 
 
-def kept(before: dict[str, tuple[str, int]], after: dict[str, tuple[str, int]]) -> tuple[Kept, ...]:
-    """Return what a rehearsed step may take from the figures that are there before and after it."""
-    return tuple(
-        Kept(name, sql, max(0, count - after[name][1])) for name, (sql, count) in before.items() if name in after
-    )
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a chunked migration, by the keys it begins and ends with."""
+
+    first: Key
+    last: Key
+    script: tuple[ScriptStatement, ...]
+    guard: StepGuard
 
 
-def before_script(workspace: Workspace, prepared: Prepared, index: int, names: Sequence[str]) -> list[Statement]:
-    """Return what must hold before the script of a step runs. `names` is the ledger as it must be."""
-    found: list[Statement] = []
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A guarded batch in its three parts. `guard` is what the failure of an assertion is explained with."""
+
+    before: tuple[Statement | Assertion, ...]
+    script: tuple[ScriptStatement, ...]
+    after: tuple[Statement | Assertion, ...]
+
+    def statements(self) -> list[Statement]:
+        """Return the batch as statements with parameters."""
+        parts = (*self.before, *(Statement(each.sql) for each in self.script), *self.after)
+        return [part.select() if isinstance(part, Assertion) else part for part in parts]
+
+    def assertions(self) -> list[Assertion]:
+        """Return what it asserts, in order."""
+        return [part for part in (*self.before, *self.after) if isinstance(part, Assertion)]
+
+    def place_in_script(self, index: int | None) -> int | None:
+        """Return which statement of the script an element is; None for a guard, the commit, or an unknown one."""
+        place = -1 if index is None else index - len(self.before)
+        return place if 0 <= place < len(self.script) else None
+
+
+def batch_of(
+    workspace: Workspace, prepared: Prepared, index: int, event: Event, names: Sequence[str], schema_text: str
+) -> Batch:
+    """Build the batch of a step. `names` is the ledger and `schema_text` the user's schema as they must be before it.
+
+    The batch of a step that is not the last one answers with the schema text after it, as its last result.
+    """
+    step = prepared.plan.steps[index]
+    held = prepared.guards[index] if prepared.guards else StepGuard()
+    if not probe.counts_changes(workspace):
+        held = replace(held, changes=None)
+    is_last = index == len(prepared.plan.steps) - 1
+    before: list[Statement | Assertion] = []
     if index == 0:
-        if not prepared.look.has_ledger:
-            found.append(Statement(ledger_ddl(workspace.ledger)))
-        if not prepared.look.has_history:
-            found.append(Statement(HISTORY_DDL))
-        found.append(
-            Statement(
-                _unless(f"{SCHEMA_TEXT_SQL} = ?1", "schema-changed"),
-                (prepared.look.schema.text(), workspace.ledger.lower()),
-            )
-        )
-        found += [
-            Statement(
-                _unless(f"(SELECT count(*) FROM {quote_identifier(loss.table)}) = ?1", f"rows-changed:{loss.table}"),
-                (loss.rows_before,),
-            )
-            for loss in prepared.losses
-            if loss.losses
-        ]
-    ledger = quote_identifier(workspace.ledger)
-    applied = f"(SELECT json_group_array(name) FROM (SELECT name FROM {ledger} ORDER BY id))"
-    expected = json.dumps(list(names), ensure_ascii=False, separators=(",", ":"))
-    found.append(Statement(_unless(f"{applied} = ?1", "ledger-changed"), (expected,)))
-    step = _of_step(prepared, index)
-    if step:
-        found.append(Statement(f"CREATE TABLE {GUARD} (what INTEGER PRIMARY KEY, n INTEGER NOT NULL)"))
-    found += [Statement(f"INSERT INTO {GUARD} VALUES (?1, {k.figure})", (n,)) for n, k in enumerate(step)]
+        before += [] if prepared.look.has_ledger else [Statement(ledger_ddl(workspace.ledger))]
+        before += [] if prepared.look.has_history else [Statement(HISTORY_DDL)]
+    before += assertions.schema_is(schema_text, workspace.ledger)
+    before.append(assertions.ledger_is(names, workspace.ledger))
+    before += [assertions.content_is(content) for content in held.contents]
+    before += opening(held)
+    after = [*closing(held), ledger_change(workspace.ledger, step.kind, step.migration.file)]
+    after.append(insert_event(event, workspace.ledger))
+    if defers(step.script.statements):
+        after.append(Statement(END_OF_DEFERRAL))
+    if not is_last:
+        after.append(Statement(f"SELECT {SCHEMA_TEXT_SQL}", (None, workspace.ledger.lower())))
+    return Batch(tuple(before), step.script.statements, tuple(after))
+
+
+def opening(held: StepGuard) -> list[Statement | Assertion]:
+    """Return what records the figures, as the last thing before a script."""
+    if not held.bounds and held.changes is None:
+        return []
+    found: list[Statement | Assertion] = [Statement(f"DROP TABLE IF EXISTS {GUARD}"), Statement(GUARD_DDL)]
+    found += figures.record(held.bounds)
+    if held.changes is not None:
+        found.append(figures.record_changes(len(held.bounds), held.changes))
     return found
 
 
-def after_script(prepared: Prepared, index: int) -> list[Statement]:
-    """Return what must hold after the script of a step has run."""
-    step = _of_step(prepared, index)
-    found = [
-        Statement(
-            _unless(f"(SELECT n FROM {GUARD} WHERE what = ?1) - {k.figure} <= ?2", f"rows-lost:{k.name}"),
-            (n, k.may_lose),
-        )
-        for n, k in enumerate(step)
-    ]
-    return [*found, Statement(f"DROP TABLE {GUARD}")] if step else []
+def closing(held: StepGuard) -> list[Statement | Assertion]:
+    """Return what compares the figures, as the first thing after a script."""
+    if not held.bounds and held.changes is None:
+        return []
+    found: list[Statement | Assertion] = []
+    if held.changes is not None:
+        found.append(figures.record_changes_again(len(held.bounds)))
+    found += figures.record_again((place, bound.figure) for place, bound in enumerate(held.bounds))
+    if held.bounds:
+        found.append(figures.moved_no_further(held.bounds))
+    if held.changes is not None:
+        place = len(held.bounds)
+        found.append(figures.changed_as_rehearsed(place, held.changes, held.bounds, held.times))
+    return [*found, Statement(f"DROP TABLE {GUARD}")]
 
 
-def _of_step(prepared: Prepared, index: int) -> tuple[Kept, ...]:
-    return prepared.kept[index] if prepared.kept else ()
-
-
-def _unless(condition: str, message: str) -> str:
-    """A SELECT that fails with `message` unless the condition holds: the only way to raise outside of a trigger that
-    carries a text back (seen on workerd)."""
-    return f"SELECT CASE WHEN {condition} THEN 1 ELSE json_extract('{{}}', {quote_text('d1ops:' + message)}) END"
+def insert_event(event: Event, ledger: str) -> Statement:
+    """Return the statement that appends an event; a migrate event takes the id of the ledger row beside it."""
+    ledger_id = f"(SELECT id FROM {quote_identifier(ledger)} WHERE name = ?3)"
+    return Statement(
+        f"INSERT INTO {HISTORY} (at, kind, migration, ledger_id, checksum, schema_before, schema_after, bookmark,"
+        f" backup, actor, tool, nonce, rewound_by) VALUES (?1, ?2, ?3, ifnull(?4, {ledger_id}), ?5, ?6, ?7, ?8, ?9,"
+        " ?10, ?11, ?12, ?13)",
+        (
+            event.at,
+            event.kind,
+            event.migration,
+            event.ledger_id,
+            event.checksum,
+            event.schema_before,
+            event.schema_after,
+            event.bookmark,
+            event.backup,
+            event.actor,
+            event.tool,
+            event.nonce,
+            event.rewound_by,
+        ),
+    )

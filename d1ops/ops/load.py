@@ -22,7 +22,7 @@ from d1ops.core.values import Bookmark, Statement
 from d1ops.errors import D1opsError, HumanNeeded, OutcomeUnknown, StatementRejected, TargetMoved, UsageError
 from d1ops.ops import backup as backups
 from d1ops.ops import journal, probe
-from d1ops.ops.change import insert_event
+from d1ops.ops.guard import insert_event
 from d1ops.ops.look import look, require_none_under_way
 from d1ops.ops.rehearse import clone_of
 from d1ops.ops.restore import known_nonces, losses_since

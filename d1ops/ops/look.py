@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from d1ops.core.ledger import (
+    CHUNKED,
     HISTORY,
+    SELECT_CHUNKED,
     SELECT_HISTORY,
     Event,
     LedgerRow,
     MigrationStatus,
+    Progress,
     history_from_rows,
     ledger_from_rows,
+    progress_from_rows,
     select_ledger,
     states,
 )
@@ -44,6 +48,8 @@ class Look:
     size_bytes: int
     extra: tuple[Result, ...] = ()
     """The answers to the statements that were asked along, in order."""
+    progress: tuple[Progress, ...] = ()
+    """Chunked migrations that are under way."""
 
     def statuses(self, workspace: Workspace) -> tuple[MigrationStatus, ...]:
         """The state of every migration."""
@@ -55,7 +61,8 @@ class Look:
 
 
 def look(workspace: Workspace, along: Sequence[Statement] = (), *, lossy: bool = False) -> Look:
-    """Read schema, ledger and history, and the statements `along`, as one transaction."""
+    """Read schema, ledger and history, and the statements `along`, as one transaction; in a second request, where a
+    chunked migration is under way, how far it is."""
     wanted = {workspace.ledger: select_ledger(workspace.ledger), HISTORY: SELECT_HISTORY}
     while True:
         statements = [Statement(SELECT_OBJECTS), *(Statement(sql) for sql in wanted.values()), *along]
@@ -70,6 +77,9 @@ def look(workspace: Workspace, along: Sequence[Statement] = (), *, lossy: bool =
             break
     found = dict(zip(wanted, results[1:], strict=False))
     everything = Schema.from_rows(results[0].rows)
+    progress: tuple[Progress, ...] = ()
+    if everything.has_table(CHUNKED):
+        progress = progress_from_rows(workspace.database.query(SELECT_CHUNKED).rows)
     return Look(
         everything=everything,
         schema=everything.users(workspace.ledger),
@@ -79,6 +89,7 @@ def look(workspace: Workspace, along: Sequence[Statement] = (), *, lossy: bool =
         has_history=HISTORY in found,
         size_bytes=results[0].meta.size_after_bytes,
         extra=results[1 + len(wanted) :],
+        progress=progress,
     )
 
 

@@ -93,7 +93,7 @@ def prepare(
         there = {fold(name) for name in schema.tables()}
         effect = effects(mirror, step.script.statements)
         require_untouched(step.script.path, effect.tables, schema, effect.after, workspace.ledger)
-        touches = touches or any(fold(table) not in made for table in effect.tables)
+        touches = touches or step.script.chunked is not None or any(fold(table) not in made for table in effect.tables)
         made |= {fold(name) for name in effect.after.tables()} - there
         schemas.append(effect.after.users(workspace.ledger))
     if not touches:
@@ -101,7 +101,7 @@ def prepare(
     workspace.tell("a pending migration can touch rows that are there: backing up and rehearsing on them first")
     backup, snapshot = backups.create(workspace, seen)
     with clone_of(backup) as clone:
-        rehearsed = rehearse_on(clone, found, workspace.ledger)
+        rehearsed = rehearse_on(clone, found, workspace, snapshot)
     losses = tuple(loss for loss in rehearsed.losses if loss.losses or not loss.exists_after)
     return Prepared(
         plan=found,
@@ -111,7 +111,7 @@ def prepare(
         losses=losses,
         collateral=tuple(name for loss in losses for name in loss.losses),
         dangling=rehearsed.dangling,
-        kept=rehearsed.kept,
+        guards=rehearsed.guards,
         warnings=rehearsed.warnings,
     )
 

@@ -1,7 +1,8 @@
 """Whether a target executes a batch all or nothing: asked of the target itself, once, and remembered with its id.
 
 D1 documents it, one public report speaks against it. The probe fails the way a guard fails (objects and rows of our
-own, at least 100 statements, then an error at run time) and must leave nothing behind.
+own, at least 100 statements, then an error at run time) and must leave nothing behind. Its error also tells whether
+`total_changes()` counts the batch's own rows and no others, which a guard relies on.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from d1ops.ops.workspace import Workspace
 
 _TABLE = "d1ops_probe"
+_MARK = "d1ops:probe:"
+_ROWS = 120
 
 
 def known(workspace: Workspace) -> Atomicity:
@@ -29,11 +32,67 @@ def known(workspace: Workspace) -> Atomicity:
     stated = workspace.database.capabilities.atomic_batch
     if stated is not Atomicity.UNKNOWN:
         return stated
+    return _remembered(workspace, "atomic_batch")
+
+
+def _remembered(workspace: Workspace, name: str) -> Atomicity:
+    try:
+        return Atomicity(_facts(workspace)[name])
+    except (ValueError, KeyError):
+        return Atomicity.UNKNOWN
+
+
+def _facts(workspace: Workspace) -> dict[str, str]:
     try:
         facts = json.loads(_file(workspace, workspace.state / "targets").read_bytes())
-        return Atomicity(facts["atomic_batch"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return Atomicity.UNKNOWN
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def counts_changes(workspace: Workspace) -> bool:
+    """Return whether `total_changes()` is known to count what a batch changes and nothing else. Sends nothing."""
+    if workspace.database.capabilities.atomic_batch is Atomicity.PROVED:
+        return True
+    return _remembered(workspace, "counts_changes") is Atomicity.PROVED
+
+
+def require_ingest(workspace: Workspace) -> None:
+    """Raise NotAtomic unless an import of the target is known to be all or nothing. Where nobody knows it is asked, as
+    `run` asks it of batches: six requests. An adapter whose batches are proved runs a file the same way."""
+    if workspace.database.capabilities.atomic_batch is Atomicity.PROVED:
+        return
+    state = _remembered(workspace, "atomic_import")
+    if state is Atomicity.UNKNOWN:
+        state = _run_ingest(workspace)
+    if state is Atomicity.REFUTED:
+        raise NotAtomic(
+            "an import of this target kept part of a file that failed: a guarded change is not possible on it",
+            hint="report it to Cloudflare with the database id; d1ops doctor --probe repeats the probe",
+        )
+
+
+def _run_ingest(workspace: Workspace) -> Atomicity:
+    rows = "".join(f"INSERT INTO {_TABLE} (n) VALUES ({n});\n" for n in range(120))
+    failing = f"INSERT INTO {_TABLE} (n) SELECT json_extract('{{}}', 'd1ops:probe');\n"
+    try:
+        workspace.database.ingest(
+            f"DROP TABLE IF EXISTS {_TABLE};\nCREATE TABLE {_TABLE} (n INTEGER PRIMARY KEY);\n{rows}{failing}"
+        )
+    except StatementRejected as error:
+        if "d1ops:probe" not in error.text:
+            raise
+    else:
+        raise D1opsError("the probe of the import did not fail as it must", hint="report this as a bug of d1ops")
+    left = workspace.database.query("SELECT count(*) FROM sqlite_master WHERE name = ?1", (_TABLE,)).scalar()
+    state = Atomicity.REFUTED if left else Atomicity.PROVED
+    if left:
+        workspace.database.query(f"DROP TABLE {_TABLE}")
+    _remember(workspace, atomic_import=state)
+    workspace.tell(
+        f"probe: an import that fails leaves {'rows, which are dropped again' if left else 'nothing'} behind"
+    )
+    return state
 
 
 def require_atomic(workspace: Workspace) -> None:
@@ -58,39 +117,43 @@ def run(workspace: Workspace) -> Atomicity:
     Costs two requests, three with a leftover. Raises what the database raises when it cannot be asked.
     """
     statements = [
-        Statement(f"CREATE TABLE {_TABLE} (n INTEGER PRIMARY KEY)"),
-        *(Statement(f"INSERT INTO {_TABLE} (n) VALUES (?1)", (n,)) for n in range(120)),
+        Statement(f"CREATE TABLE {_TABLE} (n INTEGER PRIMARY KEY, changes INTEGER)"),
+        *(Statement(f"INSERT INTO {_TABLE} VALUES (?1, total_changes())", (n,)) for n in range(_ROWS)),
         Statement(
-            f"SELECT CASE WHEN (SELECT count(*) FROM {_TABLE}) = 0 THEN 1 ELSE json_extract('{{}}', 'd1ops:probe') END"
+            f"SELECT CASE WHEN (SELECT count(*) FROM {_TABLE}) = 0 THEN 1 ELSE json_extract('{{}}',"
+            f" concat('{_MARK}', total_changes() - (SELECT min(changes) FROM {_TABLE}), ';')) END"
         ),
     ]
     try:
-        _fail_on_purpose(workspace, statements)
+        text = _fail_on_purpose(workspace, statements)
     except StatementRejected as error:
         if f"{_TABLE} already exists" not in error.text:
             raise
         workspace.database.query(f"DROP TABLE {_TABLE}")
         workspace.tell(f"probe: {_TABLE} was left behind by an earlier probe; it is dropped")
-        _fail_on_purpose(workspace, statements)
+        text = _fail_on_purpose(workspace, statements)
     left = workspace.database.query("SELECT count(*) FROM sqlite_master WHERE name = ?1", (_TABLE,)).scalar()
     state = Atomicity.REFUTED if left else Atomicity.PROVED
     if left:
         workspace.database.query(f"DROP TABLE {_TABLE}")
         workspace.tell(f"probe: {_TABLE} was left behind by a batch that failed; it is dropped again")
-    _remember(workspace, state)
+    # What is known of imports is asked anew as well, when one is needed.
+    counts = Atomicity.PROVED if f"{_MARK}{_ROWS};" in text else Atomicity.REFUTED
+    _remember(workspace, atomic_batch=state, atomic_import=Atomicity.UNKNOWN, counts_changes=counts)
     workspace.tell(
         f"probe: a batch of {len(statements)} statements that fails leaves {'rows' if left else 'nothing'} behind"
     )
     return state
 
 
-def _fail_on_purpose(workspace: Workspace, statements: Sequence[Statement]) -> None:
-    """Send a batch whose last statement raises; any other end of it is raised here."""
+def _fail_on_purpose(workspace: Workspace, statements: Sequence[Statement]) -> str:
+    """Send a batch whose last statement raises, and return its text; any other end of it is raised here."""
     try:
         workspace.database.batch(statements)
     except StatementRejected as error:
-        if "d1ops:probe" not in error.text:
+        if _MARK not in error.text:
             raise
+        return error.text
     else:
         raise D1opsError("the atomicity probe did not fail as it must", hint="report this as a bug of d1ops")
 
@@ -101,11 +164,12 @@ def _file(workspace: Workspace, folder: Path) -> Path:
     return folder / f"{name}.json"
 
 
-def _remember(workspace: Workspace, state: Atomicity) -> None:
+def _remember(workspace: Workspace, **found: Atomicity) -> None:
     path = _file(workspace, workspace.state_folder("targets"))
     aside = path.with_suffix(".partial")
     facts = {
-        "atomic_batch": state.value,
+        **_facts(workspace),
+        **{name: state.value for name, state in found.items()},
         "probed_at": workspace.timestamp(),
         "database_id": workspace.database.target.id,
     }

@@ -9,37 +9,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from d1ops.core import figures
+from d1ops.core.chunked import Key
+from d1ops.core.contents import contents, doomed, parts, warnings
 from d1ops.core.engine import Rejected
+from d1ops.core.fingerprint import Salt
 from d1ops.core.ledger import ledger_change, require_untouched
-from d1ops.core.measure import lowered_counters
+from d1ops.core.measure import lowered_counters, mismatches
 from d1ops.core.mirror import schema_of
 from d1ops.core.rehearsal import BEFORE, dangling, measure, rehearse
 from d1ops.core.replay import watching
 from d1ops.core.sql import fold
 from d1ops.database.sqlite import open_copy
 from d1ops.errors import StatementRejected
-from d1ops.ops import guard
+from d1ops.ops import chunks as pieces
+from d1ops.ops import limits
+from d1ops.ops.guard import StepGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from d1ops.core.chunked import Chunked
+    from d1ops.core.contents import Part
     from d1ops.core.engine import Engine
-    from d1ops.core.plan import Plan
+    from d1ops.core.figures import Bound
+    from d1ops.core.plan import Plan, Step
     from d1ops.core.rehearsal import Cause, TableLoss
     from d1ops.core.schema import Schema
     from d1ops.ops.backup import VerifiedBackup
-    from d1ops.ops.guard import Kept
+    from d1ops.ops.guard import Chunk
+    from d1ops.ops.look import Look
+    from d1ops.ops.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
     """What a plan does to a clone. `schemas` holds the user's schema after every step; `dangling` the foreign key
-    violations that were not there before, as (child, parent, number); `kept`, by step, what it may take at most."""
+    violations that were not there before, as (child, parent, number); `guards`, by step, what the batch asserts."""
 
     losses: tuple[TableLoss, ...]
     dangling: tuple[tuple[str, str, int], ...]
     schemas: tuple[Schema, ...]
-    kept: tuple[tuple[Kept, ...], ...]
+    guards: tuple[StepGuard, ...]
     warnings: tuple[str, ...]
 
 
@@ -59,42 +70,151 @@ def clone_of(backup: VerifiedBackup, *, before: VerifiedBackup | None = None) ->
             engine.close()
 
 
-def rehearse_on(engine: Engine, plan: Plan, ledger: str) -> Rehearsed:
-    """Run a plan on a clone, one transaction a step, and measure what is not there any more.
+def rehearse_on(engine: Engine, plan: Plan, workspace: Workspace, seen: Look) -> Rehearsed:
+    """Run a plan on a clone, one transaction a step, and measure what is not there any more. `seen` is the look that
+    the clone was made with.
 
-    Raises StatementRejected, with file, line and column, when a script fails.
+    Raises StatementRejected, with file, line and column, when a script fails; TooLong when a step does not fit into
+    one batch.
     """
-    before = schema_of(engine).users(ledger)
+    before = schema_of(engine).users(workspace.ledger)
     ordinary = {
         str(name)
         for (name,) in engine.ask("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type <> 'shadow'")
     }
-    broken = dangling(engine)
+    broken, mismatched = dangling(engine), mismatches(engine)
     causes: dict[str, list[Cause]] = {}
-    schemas: list[Schema] = []
-    kept: list[tuple[Kept, ...]] = []
-    for step in plan.steps:
-        everything = schema_of(engine)
-        all_figures = guard.figures(engine, {fold(name) for name in before.tables()})
-        with watching(engine) as written:
-            for table, found in rehearse(engine, step.script.statements).items():
-                causes.setdefault(table, []).extend(found)
-        require_untouched(step.script.path, written, everything, schema_of(engine), ledger)
-        if everything.has_table(ledger):
-            # Somebody's trigger may hang on it.
-            try:
-                engine.run([ledger_change(ledger, step.kind, step.migration.file)])
-            except Rejected as error:
-                raise StatementRejected(f"{ledger} does not take the change of {step.label}: {error.text}") from None
-        schemas.append(schema_of(engine).users(ledger))
-        kept.append(guard.kept(all_figures, guard.figures(engine, written)))
+    steps = [
+        _rehearse_pieces(engine, step, workspace.ledger, seen, causes)
+        if step.script.chunked
+        else _rehearse_step(engine, step, workspace.ledger, before, causes)
+        for step in plan.steps
+    ]
     losses = measure(engine, [table for table in before.tables() if table in ordinary], causes)
-    warnings = lowered_counters(engine)
     new = dangling(engine) - broken
+    guards, guard_warnings = _guards(engine, steps, losses, workspace)
+    limits.require_time(workspace, plan, guards)
     return Rehearsed(
         losses,
         tuple((child, parent, count) for (child, parent), count in sorted(new.items())),
-        tuple(schemas),
-        tuple(kept),
-        warnings,
+        tuple(step.schema for step in steps),
+        guards,
+        (*lowered_counters(engine), *_mismatch_warnings(mismatches(engine) - mismatched), *guard_warnings),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What a step did on the clone. `reached` are the tables (folded) that it wrote to, dropped or altered."""
+
+    schema: Schema
+    reached: frozenset[str]
+    bounds: tuple[Bound, ...]
+    changes: int | None
+    times: int
+    seconds: float
+    chunked: Chunked | None = None
+    chunks: tuple[Chunk, ...] = ()
+
+
+def _rehearse_step(engine: Engine, step: Step, ledger: str, before: Schema, causes: dict[str, list[Cause]]) -> _Step:
+    everything = schema_of(engine)
+    statements = step.script.statements
+    counted = figures.count(engine, figures.figures(engine, {fold(name) for name in before.tables()}))
+    started, changed = engine.clock(), engine.connection.total_changes()
+    functions: set[str] = set()
+    with watching(engine, functions=functions) as written:
+        for table, found in rehearse(engine, statements).items():
+            causes.setdefault(table, []).extend(found)
+    seconds, changes = engine.clock() - started, engine.connection.total_changes() - changed
+    after = schema_of(engine)
+    require_untouched(step.script.path, written, everything, after, ledger)
+    if everything.has_table(ledger):
+        # Somebody's trigger may hang on it.
+        try:
+            engine.run([ledger_change(ledger, step.kind, step.migration.file)])
+        except Rejected as error:
+            raise StatementRejected(f"{ledger} does not take the change of {step.label}: {error.text}") from None
+    triggers = sum(o.type == "trigger" for o in everything.objects)
+    is_certain = not functions & figures.CHANCE_AND_TIME and not written & _unordinary(everything)
+    return _Step(
+        schema=after.users(ledger),
+        reached=frozenset(written),
+        bounds=figures.bounds(counted, figures.count(engine, figures.figures(engine, written))),
+        changes=changes if is_certain else None,
+        times=len(statements) * (1 + triggers),
+        seconds=seconds,
+    )
+
+
+def _rehearse_pieces(engine: Engine, step: Step, ledger: str, seen: Look, causes: dict[str, list[Cause]]) -> _Step:
+    chunked, progress = step.script.chunked, pieces.progress_of(seen, step)
+    assert chunked is not None
+    everything = schema_of(engine)
+    times = len(chunked.statements) * (1 + sum(o.type == "trigger" for o in everything.objects))
+    found = pieces.rehearse_pieces(engine, chunked, Key(progress.done_to) if progress else None, times)
+    require_untouched(step.script.path, found.reached, everything, everything, ledger)
+    for table, new in found.causes.items():
+        causes.setdefault(table, []).extend(new)
+    return _Step(
+        schema=everything.users(ledger),
+        reached=found.reached,
+        bounds=(),
+        changes=None,
+        times=times,
+        seconds=max((chunk.guard.seconds for chunk in found.chunks), default=0.0),
+        chunked=chunked,
+        chunks=found.chunks,
+    )
+
+
+def _unordinary(schema: Schema) -> frozenset[str]:
+    """Virtual tables and their shadow tables (folded): how many rows these write is their module's own affair."""
+    virtual = [fold(o.name) for o in schema.objects if (o.sql or "").upper().startswith("CREATE VIRTUAL")]
+    names = [fold(name) for name in schema.tables()]
+    return frozenset(name for name in names for owner in virtual if name == owner or name.startswith(f"{owner}_"))
+
+
+def _guards(
+    engine: Engine, steps: Sequence[_Step], losses: Sequence[TableLoss], workspace: Workspace
+) -> tuple[tuple[StepGuard, ...], tuple[str, ...]]:
+    """Ask the copy from before for what the target must still hold.
+
+    The first step asserts all of it, so that a change is refused before anything is done; the step that is the first to
+    reach a part asserts that part again, since somebody may write between two steps. Of what a chunked step is the
+    first to reach every piece asserts its own range.
+    """
+    by_pieces: dict[int, list[Part]] = {}
+    found: list[Part] = []
+    for part in parts(engine, doomed(losses)):
+        first = next((at for at, step in enumerate(steps) if fold(part.doomed.table) in step.reached), 0)
+        chunked = steps[first].chunked
+        if chunked is None:
+            found.append(part)
+        elif fold(part.doomed.table) == fold(chunked.table):
+            by_pieces.setdefault(first, []).append(part)
+        else:
+            raise pieces.takes_elsewhere(chunked, part.doomed.name)
+    salt = Salt.of(workspace.nonce()) if found or by_pieces else Salt((3, 5), (2, 2))
+    started = engine.clock()
+    asked = contents(engine, limits.require_comparable(found), salt)
+    seconds = engine.clock() - started
+    guards: list[StepGuard] = []
+    reached: set[str] = set()
+    for index, step in enumerate(steps):
+        new = step.reached - reached
+        held = [content for content in asked if index == 0 or fold(content.doomed.table) in new]
+        spent = step.seconds + (seconds if held else 0.0)
+        chunks = step.chunks
+        if step.chunked and index in by_pieces:
+            chunks = tuple(pieces.with_contents(engine, chunks, step.chunked, by_pieces[index], salt))
+        guards.append(StepGuard(tuple(held), step.bounds, step.changes, step.times, spent, chunks))
+        reached |= step.reached
+    return tuple(guards), warnings(found)
+
+
+def _mismatch_warnings(tables: set[str]) -> list[str]:
+    return [
+        f"a foreign key of {table} finds no unique key in its parent any more: every write to {table} will fail"
+        for table in sorted(tables)
+    ]

@@ -21,7 +21,7 @@ from d1ops.core.values import Bookmark, Statement
 from d1ops.errors import D1opsError, HumanNeeded, UsageError
 from d1ops.ops import backup as backups
 from d1ops.ops import journal
-from d1ops.ops.change import insert_event
+from d1ops.ops.guard import insert_event
 from d1ops.ops.look import look
 from d1ops.ops.rehearse import clone_of
 

@@ -18,6 +18,7 @@ from d1ops.core.replay import effects, replay, run_script
 from d1ops.errors import LedgerRefused, StatementRejected, StructureRefused
 from d1ops.ops import backup as backups
 from d1ops.ops.change import Prepared, apply
+from d1ops.ops.chunks import refuse_rollback
 from d1ops.ops.look import look, require_none_under_way
 from d1ops.ops.rehearse import clone_of, rehearse_on
 
@@ -65,6 +66,7 @@ def plan(workspace: Workspace, seen: Look, wanted: str, *, cascade: bool = False
             continue
         script = found.rollback_script(f"{workspace.rollbacks_folder}/{found.label}_rollback.sql")
         _ = script.statements, found.script.statements
+        refuse_rollback(script)
         steps.append(Step(EventKind.ROLLBACK, found, script, ledger_id=each.ledger.id))
     return Plan(tuple(steps))
 
@@ -100,7 +102,7 @@ def prepare(
     with_all, without = _replays(workspace, seen, found)
     backup, snapshot = backups.create(workspace, seen)
     with clone_of(backup) as clone:
-        rehearsed = rehearse_on(clone, found, workspace.ledger)
+        rehearsed = rehearse_on(clone, found, workspace, snapshot)
         proof = prove(
             snapshot.schema,
             rehearsed.schemas[-1],
@@ -122,7 +124,7 @@ def prepare(
         drift=proof.drift,
         wrong=proof.wrong,
         warnings=(*proof.warnings, *rehearsed.warnings),
-        kept=rehearsed.kept,
+        guards=rehearsed.guards,
         data_proved=not any(effect.touches_rows for effect in changed),
     )
 

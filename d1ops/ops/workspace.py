@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from d1ops.core import rules
 from d1ops.core.catalog import Catalog, build_catalog
 from d1ops.errors import ConfigError
 
@@ -48,6 +49,10 @@ class Workspace:
     protected: bool = False
     rollbacks_folder: str = "db/rollbacks"
     backup_max_bytes: int = 64 * 1024 * 1024
+    batch_max_seconds: float = rules.MAX_REQUEST_SECONDS
+    """How long the target gives one batch."""
+    allows_ingest: bool = True
+    """Whether a step may go as a file through D1's import, which blocks the database while it runs."""
     actor: str = field(default_factory=_who)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     nonce: Callable[[], str] = lambda: secrets.token_hex(12)

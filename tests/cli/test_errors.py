@@ -47,9 +47,11 @@ EXAMPLES: list[tuple[errors.D1opsError, int]] = [
     (errors.LedgerRefused("fact"), 5),
     (errors.StructureRefused("fact"), 5),
     (errors.BackupRefused("fact"), 5),
-    (errors.TargetMoved("fact"), 5),
+    (errors.TargetMoved("fact", assertion="figures", subjects=["a"], expected=(0,), found=(-1,)), 5),
+    (errors.TooLong("fact"), 5),
     (errors.NotAtomic("fact"), 5),
     (errors.PartialRun(["a"], "b", ["c"], errors.Unreachable("inner", hint="wait")), 6),
+    (errors.PiecesLeft("a.sql", 1, 3, "7", errors.TargetMoved("fact")), 6),
     (errors.HumanNeeded("fact"), 6),
     (Interrupted("fact"), 130),
 ]

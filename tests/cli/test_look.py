@@ -261,3 +261,28 @@ def test_drift_shows_both_texts_and_answers_no(filled: Shell) -> None:
     (found,) = filled("status", "--drift", "--format", "json").json["drift"]["objects"]
     assert (found["object"], found["change"], found["migrations"]) == ("index by_hand", "extra", None)
     assert filled.ok("status").code == 0
+
+
+def test_status_says_how_far_a_chunked_migration_is(filled: Shell) -> None:
+    filled.migration(
+        "0004_mail.sql",
+        "-- d1ops: chunked users by id, 1 rows\n"
+        "UPDATE users SET email = upper(email) WHERE id BETWEEN :from AND :to;\n",
+    )
+    assert filled.ok("status", "--format", "json").json["chunked"] == []
+    # The last piece fails: its ledger row cannot be written.
+    filled.write(
+        "CREATE TRIGGER late BEFORE INSERT ON d1_migrations WHEN (SELECT count(*) FROM users WHERE email < 'a') > 1"
+        " BEGIN SELECT RAISE(ABORT, 'not now'); END"
+    )
+    ended = filled("migrate", "--yes", "--accept-loss", "users.email")
+    assert ended.code == 6
+    assert "0004_mail.sql: 1 of 2 pieces are committed, up to the key u1; then: " in ended.err
+    assert "try: d1ops migrate goes on behind that key" in ended.err
+    (progress,) = filled.ok("status", "--format", "json").json["chunked"]
+    assert (progress["file"], progress["pieces_done"], progress["done_to"]) == ("0004_mail.sql", 1, "u1")
+    assert "0004_mail.sql is under way: 1 pieces done, up to the key u1" in filled.ok("status").out
+    filled.write("DROP TRIGGER late")
+    filled.ok("migrate", "--yes", "--accept-loss", "users.email")
+    assert filled.read("SELECT email FROM users ORDER BY id") == (("A@B.C",), ("D@E.F",))
+    assert states(filled)["0004"] == "applied"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from d1ops.core.values import Statement
 from d1ops.database.base import Atomicity
 from d1ops.errors import NotAtomic
 from d1ops.ops import probe
@@ -15,7 +16,7 @@ from tests.support.delegate import Delegate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from d1ops.core.values import Result, Statement
+    from d1ops.core.values import Result
     from d1ops.database.base import Capabilities, Database
     from d1ops.ops.workspace import Workspace
     from tests.support.project import Project
@@ -54,6 +55,27 @@ def test_an_atomic_target_is_found_to_be_one_and_remembered(small: Project) -> N
     assert small.database.requests - before == 2
     probe.require_atomic(remote(small, atomic=True))
     assert small.database.query("SELECT count(*) FROM sqlite_master").scalar() == 0
+
+
+class Chatty(Remote):
+    """A target that writes rows of its own while it works, so that `total_changes()` counts more than the batch's."""
+
+    def batch(
+        self, statements: Sequence[Statement], *, reads_only: bool = False, lossy: bool = False
+    ) -> tuple[Result, ...]:
+        mixed = [each for statement in statements for each in (statement, Statement("UPDATE d1ops_noise SET n = n"))]
+        return super().batch(statements if reads_only else mixed[:-1], reads_only=reads_only, lossy=lossy)
+
+
+def test_a_target_whose_count_of_changes_is_not_the_batchs_own_is_not_held_to_it(small: Project) -> None:
+    small.run("CREATE TABLE d1ops_noise (n)", "INSERT INTO d1ops_noise VALUES (1)")
+    workspace = replace(small.workspace, database=Chatty(small.database, atomic=True))
+    assert probe.run(workspace) is Atomicity.PROVED
+    assert not probe.counts_changes(workspace)
+    exact = remote(small, atomic=True)
+    assert not probe.counts_changes(exact)
+    probe.run(exact)
+    assert probe.counts_changes(exact)
 
 
 def test_a_target_that_keeps_part_of_a_batch_is_found_and_cleaned(small: Project) -> None:

@@ -257,7 +257,7 @@ def test_foreign_keys_left_dangling_are_refused(project: Project) -> None:
     [
         ("CREATE INDEX sneaky ON artists (id)", "schema of the target changed"),
         ("DELETE FROM d1_migrations WHERE name = '0003_index.sql'", "another runner changed the ledger"),
-        ("INSERT INTO users (id, clerk_id) VALUES ('u9', 'c9')", "users got or lost rows since the backup"),
+        ("INSERT INTO users (id, clerk_id) VALUES ('u9', 'c9')", "users.clerk_id is not what it was in the backup"),
     ],
 )
 def test_a_change_between_rehearsal_and_batch_refuses_itself(filled: Project, change: str, says: str) -> None:

@@ -15,7 +15,7 @@ from d1ops.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from d1ops.core.ledger import MigrationStatus, State
+    from d1ops.core.ledger import MigrationStatus, Progress, State
     from d1ops.ops.load import UnderWay
 
 
@@ -41,7 +41,7 @@ def status(
 
     Exits 6 while a restore is under way.
     """
-    from d1ops.cli.documents import migration_document, target_document
+    from d1ops.cli.documents import migration_document, progress_document, target_document
     from d1ops.cli.drift import drift_document, drift_lines
     from d1ops.cli.words import target_line
     from d1ops.core.ledger import State
@@ -57,6 +57,7 @@ def status(
             ledger=workspace.ledger,
             migrations=[migration_document(each) for each in found],
             summary={state.value: number for state, number in tally.items()},
+            chunked=[progress_document(each) for each in seen.progress],
             requests=workspace.database.requests,
         )
         restoring = under_way(workspace, seen)
@@ -70,7 +71,7 @@ def status(
             drifted = use_case.find(workspace, seen)
             call.note(drift=drift_document(drifted))
             lines += ["", *drift_lines(drifted)]
-        call.answer([*lines, *_restoring_lines(call, restoring)])
+        call.answer([*lines, *_progress_lines(call, seen.progress), *_restoring_lines(call, restoring)])
     if restoring is not None:
         return ExitCode.HUMAN
     if drifted is not None and not drifted.is_clean:
@@ -161,4 +162,14 @@ def _summary_lines(found: Sequence[MigrationStatus], tally: Mapping[State, int])
     return [
         f"{count(len(found), 'migration')}: {counts}",
         *(f"{which} {state.value}: {ADVICE[state]}" for state, which in asking.items()),
+    ]
+
+
+def _progress_lines(call: Call, progress: Sequence[Progress]) -> list[str]:
+    from d1ops.core.chunked import Key
+
+    return [
+        f"{each.migration} is under way: {each.pieces} pieces done, up to the key {Key(each.done_to)}, at {each.at} by"
+        f" {each.actor}; {call.command('migrate')} goes on"
+        for each in progress
     ]
