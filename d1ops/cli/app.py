@@ -8,7 +8,7 @@ import typer
 
 import d1ops
 from d1ops.cli import output
-from d1ops.cli.commands import backup, change, check, emulate, look, read, restore, sample
+from d1ops.cli.commands import backup, change, check, emulate, look, read, rehearse, restore, sample
 from d1ops.errors import ExitCode
 
 COMMANDS = (
@@ -16,7 +16,7 @@ COMMANDS = (
     look.plan,
     change.migrate,
     change.rollback,
-    change.rehearse,
+    rehearse.rehearse,
     restore.restore,
     read.query,
     read.history,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from d1ops.cli.watch import WatchedDatabase
     from d1ops.config.model import Settings
+    from d1ops.core.queries import Query
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
@@ -78,6 +79,7 @@ class Call:
                 protected=settings.protected,
                 rollbacks_folder=folders.rollbacks,
                 backup_max_bytes=settings.backup.max_bytes,
+                queries=lambda: _queries(settings),
                 tell=diagnostics.tell,
             )
         finally:
@@ -126,3 +128,15 @@ class Call:
             text = "\n".join(lines)
             if text:
                 output.write(text)
+
+
+def _queries(settings: Settings) -> tuple[Query, ...]:
+    """The known queries. A file that cannot be read must not keep anybody from a rollback."""
+    from d1ops.errors import UsageError
+    from d1ops.ops.workspace import read_queries
+
+    try:
+        return read_queries(settings.project, settings.catalog.queries)
+    except UsageError as error:
+        diagnostics.warn(f"the queries of {settings.catalog.queries} are not looked at: {error}")
+        return ()

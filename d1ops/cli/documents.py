@@ -137,6 +137,9 @@ def prepared_document(prepared: Prepared) -> Document:
         "wrong": list(prepared.wrong),
         "warnings": list(prepared.warnings),
         "data_proved": prepared.data_proved,
+        "vanished": list(prepared.vanished),
+        "broken_queries": [{**asdict(each), "message": str(each)} for each in prepared.breakages],
+        "estimate": asdict(prepared.estimate),
     }
 
 

@@ -110,6 +110,8 @@ def prepared_lines(prepared: Prepared) -> list[str]:
         *(f"drift: {label} is not as the migrations made it" for label in prepared.drift),
         *(f"wrong: {problem}" for problem in prepared.wrong),
         *(f"dangling: {number:,} in {child} towards {parent}" for child, parent, number in prepared.dangling),
+        *([f"goes: {', '.join(prepared.vanished)}"] if prepared.vanished else []),
+        *(f"breaks the running Worker: {each}" for each in prepared.breakages),
         *(f"warning: {warning}" for warning in prepared.warnings),
     ]
     return [*lines, *([""] if problems else []), *problems]

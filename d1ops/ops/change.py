@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import d1ops
+from d1ops.core.breakage import breakages
 from d1ops.core.ledger import Event, EventKind
 from d1ops.core.measure import table_of
 from d1ops.core.schema import diff
@@ -33,6 +34,7 @@ from d1ops.ops.refusal import explain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from d1ops.core.breakage import Breakage
     from d1ops.core.plan import Plan
     from d1ops.core.rehearsal import TableLoss
     from d1ops.core.schema import Schema
@@ -82,6 +84,46 @@ class Prepared:
     data_proved: bool = True
     guards: tuple[StepGuard, ...] = ()
     """By step, what the batch holds the target to; empty where no step can touch a row that is there."""
+    breakages: tuple[Breakage, ...] = ()
+    """The known queries that the change breaks, or makes read whole tables."""
+
+    @property
+    def vanished(self) -> tuple[str, ...]:
+        """The indexes, triggers and views that are there and would not be afterwards, as `index idx_a`."""
+        if not self.schemas:
+            return ()
+        there = self.schemas[-1].by_key().keys()
+        gone = [o for o in self.look.schema.objects if o.type != "table" and o.sql and o.key not in there]
+        return tuple(o.label for o in gone)
+
+    @property
+    def estimate(self) -> Estimate:
+        """What the change takes, as far as the rehearsal can tell."""
+        changes = [guard.changes for guard in self.guards]
+        return Estimate(
+            requests=len(self.plan.steps) + 1,
+            rows_changed=None if None in changes or not changes else sum(filter(None, changes)),
+            seconds=round(sum(guard.seconds for guard in self.guards), 3) if self.guards else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a change takes: requests that it sends after the rehearsal, rows that its scripts insert, change or delete
+    (what an ALTER TABLE rewrites is not counted), and how long scripts and assertions took on the copy. None where
+    nothing was rehearsed on rows, or chance decides."""
+
+    requests: int
+    rows_changed: int | None
+    seconds: float | None
+
+
+def with_breakages(workspace: Workspace, prepared: Prepared) -> Prepared:
+    """Add what the change does to the known queries of the Worker that is running."""
+    if not prepared.schemas:
+        return prepared
+    steps = [(step.label, schema) for step, schema in zip(prepared.plan.steps, prepared.schemas, strict=True)]
+    return replace(prepared, breakages=breakages(prepared.look.schema, steps, workspace.queries()))
 
 
 @dataclass(frozen=True, slots=True)

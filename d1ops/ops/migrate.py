@@ -11,7 +11,7 @@ from d1ops.core.replay import effects
 from d1ops.core.sql import fold
 from d1ops.errors import LedgerRefused, UsageError
 from d1ops.ops import backup as backups
-from d1ops.ops.change import Prepared, apply
+from d1ops.ops.change import Prepared, apply, with_breakages
 from d1ops.ops.look import look, require_none_under_way
 from d1ops.ops.rehearse import clone_of, rehearse_on
 
@@ -83,7 +83,15 @@ def prepare(
     Raises what `plan` raises, StatementRejected with the place when a script fails in rehearsal, BackupRefused.
     """
     seen = seen or look(workspace)
-    found = plan(workspace, seen, to=to, only=only)
+    return prepare_plan(workspace, plan(workspace, seen, to=to, only=only), seen)
+
+
+def prepare_plan(workspace: Workspace, found: Plan, seen: Look) -> Prepared:
+    """Rehearse a plan whose steps take nothing back. `seen` is a look just taken.
+
+    Raises StatementRejected with the place when a script fails in rehearsal, LedgerRefused for a script that writes
+    what d1ops alone writes, BackupRefused.
+    """
     mirror = build_mirror(seen.everything.objects)
     schemas: list[Schema] = []
     touches = False
@@ -97,13 +105,13 @@ def prepare(
         made |= {fold(name) for name in effect.after.tables()} - there
         schemas.append(effect.after.users(workspace.ledger))
     if not touches:
-        return Prepared(plan=found, look=seen, backup=None, schemas=tuple(schemas))
+        return with_breakages(workspace, Prepared(plan=found, look=seen, backup=None, schemas=tuple(schemas)))
     workspace.tell("a pending migration can touch rows that are there: backing up and rehearsing on them first")
     backup, snapshot = backups.create(workspace, seen)
     with clone_of(backup) as clone:
         rehearsed = rehearse_on(clone, found, workspace, snapshot)
     losses = tuple(loss for loss in rehearsed.losses if loss.losses or not loss.exists_after)
-    return Prepared(
+    prepared = Prepared(
         plan=found,
         look=snapshot,
         backup=backup,
@@ -114,6 +122,7 @@ def prepare(
         guards=rehearsed.guards,
         warnings=rehearsed.warnings,
     )
+    return with_breakages(workspace, prepared)
 
 
 def migrate(workspace: Workspace, prepared: Prepared, consent: Consent) -> Applied:

@@ -17,7 +17,7 @@ from d1ops.core.proof import expected_losses, prove, removed
 from d1ops.core.replay import effects, replay, run_script
 from d1ops.errors import LedgerRefused, StatementRejected, StructureRefused
 from d1ops.ops import backup as backups
-from d1ops.ops.change import Prepared, apply
+from d1ops.ops.change import Prepared, apply, with_breakages
 from d1ops.ops.chunks import refuse_rollback
 from d1ops.ops.look import look, require_none_under_way
 from d1ops.ops.rehearse import clone_of, rehearse_on
@@ -112,7 +112,7 @@ def prepare(
         changed = _changed_rows(workspace, seen, found)
         sources = removed(with_all, without).union(*(effect.emptied for effect in changed))
         expected, collateral = expected_losses(rehearsed.losses, clone, with_all, without, sources=sources)
-    return Prepared(
+    prepared = Prepared(
         plan=found,
         look=snapshot,
         backup=backup,
@@ -127,6 +127,7 @@ def prepare(
         guards=rehearsed.guards,
         data_proved=not any(effect.touches_rows for effect in changed),
     )
+    return with_breakages(workspace, prepared)
 
 
 def _replays(workspace: Workspace, seen: Look, found: Plan) -> tuple[Engine, Engine]:

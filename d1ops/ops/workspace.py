@@ -53,6 +53,8 @@ class Workspace:
     """How long the target gives one batch."""
     allows_ingest: bool = True
     """Whether a step may go as a file through D1's import, which blocks the database while it runs."""
+    queries: Callable[[], tuple[Query, ...]] = tuple
+    """Reads the known queries of the Worker that is running."""
     actor: str = field(default_factory=_who)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     nonce: Callable[[], str] = lambda: secrets.token_hex(12)

@@ -1,4 +1,4 @@
-"""`migrate`, `rollback` and `rehearse`."""
+"""`migrate` and `rollback`."""
 
 from __future__ import annotations
 
@@ -145,26 +145,6 @@ def rollback(
                 *after,
             ]
         )
-    return ExitCode.DONE
-
-
-@command("rehearse", "d1ops rehearse 0007", "d1ops rehearse 7 --cascade --env production --format json")
-def rehearse(call: Call, number: Number, cascade: Cascade = False, accept_loss: AcceptLoss = None) -> ExitCode:
-    """Say what `rollback` would do and lose. Changes nothing.
-
-    Does everything that `rollback` does before it asks: a checked backup, the script on a copy, proof and losses.
-    Exits 5 where `rollback` would be refused.
-    """
-    from d1ops.cli import change
-    from d1ops.ops.change import Consent, refuse
-
-    with call.open() as workspace:
-        call.note(**change.EMPTY)
-        prepared = _rehearsed(call, workspace, number, cascade=cascade)
-        if prepared is None:
-            return ExitCode.DONE
-        refuse(prepared, Consent(by=workspace.actor, accepted=names(accept_loss)))
-        call.answer(["", f"nothing was changed; {call.command('rollback', number)} does it"])
     return ExitCode.DONE
 
 
