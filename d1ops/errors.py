@@ -17,7 +17,10 @@ the target: `OutcomeUnknown` is the only one after which a change may have been 
     |  `- OutcomeUnknown        sent, no answer: a write may have landed
     |- GuardRefused             LossRefused, ConsentMissing, LedgerRefused, StructureRefused, BackupRefused,
     |                           TargetMoved, NotAtomic
+    |  |- StructureRefused -- NoPrefix
+    |  `- LedgerRefused -- AmbiguousPrefix
     |- PartialRun               some steps are applied, a later one is not
+    |- Interrupted              the user stopped the command
     `- HumanNeeded              a state that only a person can judge
 """
 
@@ -325,7 +328,47 @@ class BackupRefused(GuardRefused):
 
 
 class TargetMoved(GuardRefused):
-    """The target changed between the look and the batch; the batch refused itself."""
+    """The target changed between the look and the batch; the batch refused itself.
+
+    `others` says what happened meanwhile, one fact each; `actor`, `tool` and `at` (UTC, RFC 3339) who did the last of
+    it, where the history of the target tells.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        others: Sequence[str] = (),
+        actor: str | None = None,
+        tool: str | None = None,
+        at: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.others = tuple(others)
+        self.actor = actor
+        self.tool = tool
+        self.at = at
+
+
+class NoPrefix(StructureRefused):
+    """No prefix of the migrations makes the schema of the target. `nearest` is the last file of the nearest one (None
+    for no file at all), `differences` name each object and how the target differs."""
+
+    def __init__(
+        self, message: str, *, nearest: str | None, differences: Sequence[str], hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.nearest = nearest
+        self.differences = tuple(differences)
+
+
+class AmbiguousPrefix(LedgerRefused):
+    """Several prefixes of the migrations make the same schema. `prefixes` are the last files of each."""
+
+    def __init__(self, message: str, *, prefixes: Sequence[str], hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.prefixes = tuple(prefixes)
 
 
 class NotAtomic(GuardRefused):
@@ -348,13 +391,28 @@ class PartialRun(D1opsError):
         cause: D1opsError,
     ) -> None:
         super().__init__(
-            f"{len(done)} applied ({', '.join(done)}), then {failed} failed and was rolled back: {cause}",
-            hint="d1ops status shows where the target stands; fix the script and run migrate again",
+            f"{len(done)} done ({', '.join(done)}), then {failed} was not: {cause}",
+            hint="fix the script and run the command again; what is done stays done"
+            if isinstance(cause, StatementRejected)
+            else "run the command again; what is done stays done",
         )
         self.done = tuple(done)
         self.failed = failed
         self.pending = tuple(pending)
         self.cause = cause
+
+
+class Interrupted(D1opsError):
+    """The user stopped the command. `done` are the steps that are committed, `pending` those that were not sent."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, done: Sequence[str] = (), pending: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.done = tuple(done)
+        self.pending = tuple(pending)
 
 
 class HumanNeeded(D1opsError):

@@ -11,12 +11,14 @@ from d1ops.core.ledger import ADVICE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from d1ops.cli.call import Call
     from d1ops.core.ledger import Event, MigrationStatus
     from d1ops.core.plan import Plan
     from d1ops.core.rehearsal import TableLoss
     from d1ops.core.values import Value
     from d1ops.ops.backup import Manifest
     from d1ops.ops.change import Applied, Prepared
+    from d1ops.ops.condition import Condition
     from d1ops.ops.workspace import Workspace
 
 Document = dict[str, Any]
@@ -50,6 +52,16 @@ def migration_document(status: MigrationStatus) -> Document:
         "advice": ADVICE.get(status.state),
         "has_rollback": bool(migration and migration.rollback),
         "last_event": {"kind": event.kind, "at": event.at, "backup": event.backup} if event else None,
+    }
+
+
+def condition_document(call: Call, found: Condition) -> Document:
+    """A state that asks for something, and the command that goes on."""
+    return {
+        "name": found.name,
+        "fact": found.fact,
+        "is_serious": found.is_serious,
+        "command": call.command(*found.command) if found.command else None,
     }
 
 

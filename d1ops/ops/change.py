@@ -20,14 +20,16 @@ from d1ops.errors import (
     D1opsError,
     DatabaseError,
     HumanNeeded,
+    Interrupted,
     LossRefused,
     OutcomeUnknown,
     PartialRun,
     StatementRejected,
     StructureRefused,
     TargetMoved,
+    Unreachable,
 )
-from d1ops.ops import guard, journal, probe
+from d1ops.ops import guard, journal, outcome, probe
 from d1ops.ops.look import look
 
 if TYPE_CHECKING:
@@ -128,37 +130,45 @@ def refuse(prepared: Prepared, consent: Consent) -> None:
 
 def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: str) -> Applied:
     """Send a prepared change. Raises LossRefused, StructureRefused, NotAtomic and TargetMoved with nothing changed;
-    StatementRejected likewise; PartialRun when an earlier step is applied; OutcomeUnknown when nobody can tell;
-    HumanNeeded when the change is committed and not as it was rehearsed; at the end, when everything is committed and
-    in the history, the OSError of a journal that could not be written."""
+    StatementRejected and Unreachable likewise; PartialRun when an earlier step is applied; OutcomeUnknown when nobody
+    can tell; Interrupted when somebody asked to stop, once what was under way has ended; HumanNeeded when the change
+    is committed and not as it was rehearsed; at the end, when everything is committed and in the history, the OSError
+    of a journal that could not be written."""
     refuse(prepared, consent)
     if prepared.plan.is_empty:
         return Applied((), bookmark, None, None, None, prepared.look)
     probe.require_atomic(workspace)
+    journal.settle(workspace, prepared.look.history)
     unwritten: OSError | None = None
     done: list[Event] = []
     results: list[Result] = []
     names = [row.name for row in prepared.look.ledger]
     for index, step in enumerate(prepared.plan.steps):
         event = _event(workspace, prepared, index, bookmark)
-        try:
-            results += _send(workspace, prepared, index, event, names)
-        except D1opsError as error:
-            if not done or isinstance(error, OutcomeUnknown):
-                raise
-            rest = [later.label for later in prepared.plan.steps[index + 1 :]]
-            raise PartialRun([str(e.migration) for e in done], step.label, rest, error) from None
-        done.append(event)
-        try:
-            journal.append(workspace, event)
-        except OSError as error:
-            unwritten = error
-        if step.kind == EventKind.MIGRATE:
-            names.append(step.migration.file)
-        else:
-            names.remove(step.migration.file)
-        number = len(step.script.statements)
-        workspace.tell(f"{step.label}: done, {number} statement{'' if number == 1 else 's'}")
+        rest = [later.label for later in prepared.plan.steps[index + 1 :]]
+        with workspace.uninterrupted(step.label) as is_asked_to_stop:
+            journal.append(workspace, event, journal.Phase.INTENT, run=_run(prepared.plan, index))
+            try:
+                results += _send(workspace, prepared, index, event, names, done)
+            except D1opsError as error:
+                if not isinstance(error, OutcomeUnknown):
+                    outcome.withdrawn(workspace, event)
+                if not done or isinstance(error, OutcomeUnknown):
+                    raise
+                raise PartialRun([str(e.migration) for e in done], step.label, rest, error) from None
+            done.append(event)
+            try:
+                journal.append(workspace, event)
+            except OSError as error:
+                unwritten = error
+            if step.kind == EventKind.MIGRATE:
+                names.append(step.migration.file)
+            else:
+                names.remove(step.migration.file)
+            number = len(step.script.statements)
+            workspace.tell(f"{step.label}: done, {number} statement{'' if number == 1 else 's'}")
+        if is_asked_to_stop():
+            raise _interrupted([later.label for later in prepared.plan.steps[: index + 1]], rest)
     try:
         after, warnings = _verify_after(workspace, prepared)
     except DatabaseError as error:
@@ -176,6 +186,25 @@ def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: 
         rows_written=_sum([result.meta.rows_written for result in results]),
         look=after,
         warnings=tuple(warnings),
+    )
+
+
+def _run(plan: Plan, index: int) -> dict[str, object]:
+    """What the journal keeps of the run that a step belongs to, so that one that ended early can be told."""
+    return {
+        "kind": plan.steps[index].kind.value,
+        "files": [step.migration.file for step in plan.steps],
+        "position": index + 1,
+    }
+
+
+def _interrupted(done: list[str], pending: list[str]) -> Interrupted:
+    rest = f"; not sent: {', '.join(pending)}" if pending else "; that was all of it"
+    return Interrupted(
+        f"interrupted: committed: {', '.join(done)}{rest}",
+        hint="run the command again, and it goes on" if pending else "d1ops status",
+        done=done,
+        pending=pending,
     )
 
 
@@ -207,7 +236,7 @@ def _event(workspace: Workspace, prepared: Prepared, index: int, bookmark: str) 
 
 
 def _send(
-    workspace: Workspace, prepared: Prepared, index: int, event: Event, names: Sequence[str]
+    workspace: Workspace, prepared: Prepared, index: int, event: Event, names: Sequence[str], done: Sequence[Event]
 ) -> tuple[Result, ...]:
     step = prepared.plan.steps[index]
     guards = guard.before_script(workspace, prepared, index, names)
@@ -223,12 +252,17 @@ def _send(
         # A number that D1's JSON rounds must not look like a failure after the batch was committed.
         return workspace.database.batch(batch, lossy=True)
     except StatementRejected as error:
-        raise _explain(error, step, len(guards), workspace.ledger) from None
+        found = _explain(error, step, len(guards), workspace.ledger)
+        if isinstance(found, TargetMoved):
+            own = [each.nonce for each in done]
+            found = outcome.name_the_other(workspace, prepared.look, own, found, applied=names)
+        raise found from None
     except OutcomeUnknown as error:
-        if look(workspace).find_nonce(event.nonce) is None:
-            raise OutcomeUnknown(
-                f"{step.label}: the answer was lost ({error.text}), and the target does not show the change now",
-                hint="wait 30 seconds, then: d1ops status; run the command again if it is not applied",
+        if not outcome.is_committed(workspace, event, step.label, error):
+            raise Unreachable(
+                f"{step.label}: the answer was lost ({error.text}); the target does not have the change, and the"
+                " attempt was withdrawn, so that it cannot come late",
+                hint="run the command again",
             ) from None
         workspace.tell(f"{step.label}: the answer was lost; the history shows that it was committed")
         return ()

@@ -49,7 +49,7 @@ class Look:
         return states(workspace.catalog, self.ledger, self.history)
 
     def find_nonce(self, nonce: str) -> Event | None:
-        """The event of an attempt, if it is in the history: then the attempt was committed."""
+        """The event of an attempt, if it is in the history: committed, or, as its kind says, withdrawn."""
         return next((event for event in self.history if event.nonce == nonce), None)
 
 

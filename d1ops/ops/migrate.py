@@ -12,6 +12,7 @@ from d1ops.core.sql import fold
 from d1ops.errors import LedgerRefused, UsageError
 from d1ops.ops import backup as backups
 from d1ops.ops.change import Prepared, apply
+from d1ops.ops.condition import require_settled
 from d1ops.ops.look import look
 from d1ops.ops.rehearse import clone_of, rehearse_on
 
@@ -32,6 +33,7 @@ def plan(workspace: Workspace, seen: Look, *, to: str | None = None, only: str |
     (changed, missing, out of order; on a protected env also rolled back, unless named), UsageError for a stop that
     cannot be honoured, ScriptError for a file that cannot be read.
     """
+    require_settled(workspace, seen)
     statuses = seen.statuses(workspace)
     _refuse(statuses, State.CHANGED, "was changed after it was applied")
     _refuse(statuses, State.MISSING, "is applied and its file is missing")

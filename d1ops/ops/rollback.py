@@ -18,6 +18,7 @@ from d1ops.core.replay import effects, replay, run_script
 from d1ops.errors import LedgerRefused, StatementRejected, StructureRefused
 from d1ops.ops import backup as backups
 from d1ops.ops.change import Prepared, apply
+from d1ops.ops.condition import require_settled
 from d1ops.ops.look import look
 from d1ops.ops.rehearse import clone_of, rehearse_on
 
@@ -48,6 +49,7 @@ def plan(workspace: Workspace, seen: Look, wanted: str, *, cascade: bool = False
     Raises UnknownMigration, NoRollbackScript, ScriptError, and LedgerRefused when an applied file that the proof
     needs is missing or changed.
     """
+    require_settled(workspace, seen)
     migration = workspace.catalog.find(wanted)
     statuses = seen.statuses(workspace)
     status = next(s for s in statuses if s.file == migration.file)

@@ -10,7 +10,7 @@ import pytest
 
 from d1ops import errors
 from d1ops.cli.call import Call, Format
-from d1ops.cli.failure import Interrupted, guarded
+from d1ops.cli.failure import guarded
 from d1ops.cli.reference import error_classes
 from d1ops.errors import ExitCode
 from tests.cli.conftest import TOKEN
@@ -48,12 +48,12 @@ EXAMPLES: list[tuple[errors.D1opsError, int]] = [
     (errors.NotAtomic("fact"), 5),
     (errors.PartialRun(["a"], "b", ["c"], errors.Unreachable("inner", hint="wait")), 6),
     (errors.HumanNeeded("fact"), 6),
-    (Interrupted("fact"), 130),
+    (errors.Interrupted("fact"), 130),
 ]
 
 
 def test_every_error_class_is_among_the_examples() -> None:
-    assert {type(error) for error, _ in EXAMPLES} == {*error_classes(), Interrupted}
+    assert {type(error) for error, _ in EXAMPLES} == {*error_classes()}
     assert {code for _, code in EXAMPLES} | {0} == {int(code) for code in ExitCode}
 
 

@@ -151,11 +151,12 @@ def prune(
 def restore(
     call: Call,
     to: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="TO", show_default=False, help="A backup's id, a bookmark, or a time with an offset or Z."
+            metavar="[TO]", show_default=False, help="A backup's id, a bookmark, or a time with an offset or Z."
         ),
-    ],
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Finish a restore that was cut off. Takes no TO.")] = False,
     into: Annotated[
         Path | None,
         typer.Option(
@@ -174,13 +175,36 @@ def restore(
     The point is a backup's moment, a bookmark or a time; the present is backed up first, and the command that takes
     the rewind back is printed.
     """
+    if (to is None) != resume:
+        raise UsageError("restore takes a point to go to, or --resume", hint="d1ops backup list; d1ops restore --help")
     agreement = Agreement(yes, confirm)
     with call.open(catalog=False) as workspace:
+        if to is None:
+            return _resume(call, workspace, agreement)
         if into is not None:
             return _load(call, workspace, to, into)
         call.note(refused=None, restored=None)
         require_right_name(workspace, agreement)
         return _rewind(call, workspace, to, agreement)
+
+
+def _resume(call: Call, workspace: Workspace, agreement: Agreement) -> ExitCode:
+    from d1ops.cli.documents import event_document
+    from d1ops.ops import restore as use_case
+    from d1ops.ops.look import look
+
+    call.note(resumed=None)
+    require_right_name(workspace, agreement)
+    seen = look(workspace)
+    call.introduce(workspace, seen)
+    if use_case.unfinished(workspace, seen.history) is None:
+        call.answer(["nothing to do: no restore was cut off"])
+        return ExitCode.DONE
+    obtain(workspace, agreement, f"Write the history of {workspace.database.target.name} back?")
+    event = use_case.resume(workspace, seen)
+    call.note(resumed=None if event is None else event_document(event))
+    call.answer(["the history is whole again: what the rewind took from it is written back, marked as rewound"])
+    return ExitCode.DONE
 
 
 def _load(call: Call, workspace: Workspace, backup_id: str, into: Path) -> ExitCode:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from d1ops.core.ledger import MigrationStatus, State
+    from d1ops.ops.condition import Condition
 
 
 @command("status", "d1ops status", "d1ops status --env staging --exit-code", "d1ops status --format json")
@@ -27,24 +28,27 @@ def status(
     short: Annotated[bool, typer.Option("--short", help="Only count, and name what asks for something.")] = False,
 ) -> ExitCode:
     """Say where every migration stands. Reads only."""
-    from d1ops.cli.documents import migration_document, target_document
+    from d1ops.cli.documents import condition_document, migration_document, target_document
     from d1ops.cli.words import target_line
     from d1ops.core.ledger import State
+    from d1ops.ops.condition import conditions
     from d1ops.ops.look import look
 
     with call.open() as workspace:
         seen = look(workspace)
         found = seen.statuses(workspace)
+        asking = conditions(workspace, seen)
         tally = Counter(each.state for each in found)
         call.note(
             target=target_document(workspace, seen.size_bytes),
             ledger=workspace.ledger,
             migrations=[migration_document(each) for each in found],
             summary={state.value: number for state, number in tally.items()},
+            conditions=[condition_document(call, each) for each in asking],
             requests=workspace.database.requests,
         )
         whole = [target_line(workspace, seen.size_bytes), "", *_migration_lines(found), ""]
-        call.answer([*([] if short else whole), *_summary_lines(found, tally)])
+        call.answer([*([] if short else whole), *_summary_lines(found, tally), *_condition_lines(call, asking)])
     clean = tally.keys() <= {State.APPLIED, State.UNVERIFIED}
     return ExitCode.NO if exit_code and not clean else ExitCode.DONE
 
@@ -81,6 +85,17 @@ def _migration_lines(found: Sequence[MigrationStatus]) -> list[str]:
         for each in found
     ]
     return table(["number", "name", "state", "applied at"], rows)
+
+
+def _condition_lines(call: Call, found: Sequence[Condition]) -> list[str]:
+    """Name each state that a crash, a lost answer or another tool left, and the one command that goes on."""
+    from d1ops.cli.text import one_line
+
+    lines: list[str] = []
+    for each in found:
+        lines += ["", f"{each.name}: {one_line(each.fact)}"]
+        lines += [f"go on: {call.command(*each.command)}"] if each.command else []
+    return lines
 
 
 def _summary_lines(found: Sequence[MigrationStatus], tally: Mapping[State, int]) -> list[str]:
