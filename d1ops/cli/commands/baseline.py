@@ -51,6 +51,7 @@ def baseline(
     from d1ops.cli.change import prove_atomic
     from d1ops.cli.text import count
     from d1ops.ops import baseline as use_case
+    from d1ops.ops import journal
     from d1ops.ops.look import look
 
     agreement = Agreement(yes, confirm)
@@ -61,6 +62,7 @@ def baseline(
         call.introduce(workspace, seen)
         found = _found(call, workspace, seen, to, dry_run=dry_run)
         if not found.marks:
+            journal.settle(workspace, seen.history)
             call.answer([f"nothing to do: {count(len(seen.ledger), 'migration')} applied and verified"])
             return ExitCode.DONE
         call.preview(_lines(found))
