@@ -2,7 +2,8 @@
 
 An error states a fact as its message, carries the facts as attributes, and may hold one remedy in `hint`
 (printed as a second line, `try: ...`). The split below `DatabaseError` follows what may be concluded about
-the target: `OutcomeUnknown` is the only one after which a change may have been made.
+the target: `OutcomeUnknown` is the only one after which a change may have been made. More than 400 lines: the
+hierarchy is read as a whole.
 
     D1opsError
     |- UsageError               ConfigError, UnknownEnv, PrecisionLost
@@ -391,7 +392,7 @@ class PartialRun(D1opsError):
         cause: D1opsError,
     ) -> None:
         super().__init__(
-            f"{len(done)} done ({', '.join(done)}), then {failed} was not: {cause}",
+            f"{len(done)} done ({', '.join(done)}), then {failed} failed: {cause}",
             hint="fix the script and run the command again; what is done stays done"
             if isinstance(cause, StatementRejected)
             else "run the command again; what is done stays done",

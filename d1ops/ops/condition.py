@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from d1ops.core import rules
 from d1ops.core.ledger import HISTORY, EventKind, is_change, open_mark
-from d1ops.core.other_ledgers import other_ledgers, without
+from d1ops.core.other_ledgers import other_ledgers
 from d1ops.core.sql import fold
 from d1ops.errors import HumanNeeded, LedgerRefused
 from d1ops.ops import journal
@@ -221,20 +221,21 @@ def _ahead(entries: Sequence[Entry], workspace: Workspace, seen: Look) -> Iterat
 
 def _foreign(workspace: Workspace, seen: Look) -> Iterator[Condition]:
     others = other_ledgers(seen.everything, workspace.ledger)
-    if others:
+    for other in others:
         yield Condition(
             "other ledger",
-            f"{_theirs(others)}: two tools change this schema, and neither sees the other; to take it over,"
-            f" {others[0].files}",
-            ("baseline",) if not seen.ledger else (),
+            f"{other.table} is the ledger of {other.tool}: two tools change this schema, and neither sees the other; to"
+            f" take it over, {other.files}",
+            () if seen.ledger else ("baseline",),
             is_serious=not seen.ledger,
         )
-    elif not seen.ledger and not seen.history and without(seen.schema, others).tables():
-        yield Condition(
-            "not adopted",
-            "the database has tables, and the ledger is empty: nobody recorded what made them",
-            ("baseline",),
-        )
+    if others or seen.ledger or seen.history or not seen.schema.tables():
+        return
+    yield Condition(
+        "not adopted",
+        "the database has tables, and the ledger is empty: nobody recorded what made them",
+        ("baseline",),
+    )
 
 
 def _theirs(others: Sequence[OtherLedger]) -> str:

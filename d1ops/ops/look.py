@@ -55,7 +55,8 @@ class Look:
 
 def look(workspace: Workspace, along: Sequence[Statement] = (), *, lossy: bool = False) -> Look:
     """Read schema, ledger and history, and the statements `along`, as one transaction."""
-    wanted = {workspace.ledger: select_ledger(workspace.ledger), HISTORY: SELECT_HISTORY}
+    both = {workspace.ledger: select_ledger(workspace.ledger), HISTORY: SELECT_HISTORY}
+    wanted = dict(both)
     while True:
         statements = [Statement(SELECT_OBJECTS), *(Statement(sql) for sql in wanted.values()), *along]
         try:
@@ -65,10 +66,13 @@ def look(workspace: Workspace, along: Sequence[Statement] = (), *, lossy: bool =
             if missing is None:
                 raise
             del wanted[missing]
-        else:
+            continue
+        everything = Schema.from_rows(results[0].rows)
+        if not any(everything.has_table(name) for name in both.keys() - wanted.keys()):
             break
+        # Somebody made the table between two requests: a look that leaves it out would take its rows for none.
+        wanted = dict(both)
     found = dict(zip(wanted, results[1:], strict=False))
-    everything = Schema.from_rows(results[0].rows)
     return Look(
         everything=everything,
         schema=everything.users(workspace.ledger),

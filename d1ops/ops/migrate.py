@@ -10,10 +10,10 @@ from d1ops.core.plan import Plan, Step
 from d1ops.core.replay import effects
 from d1ops.core.sql import fold
 from d1ops.errors import LedgerRefused, UsageError
-from d1ops.ops import backup as backups
 from d1ops.ops.change import Prepared, apply
 from d1ops.ops.condition import require_settled
 from d1ops.ops.look import look
+from d1ops.ops.outcome import backed_up
 from d1ops.ops.rehearse import clone_of, rehearse_on
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def prepare(
     if not touches:
         return Prepared(plan=found, look=seen, backup=None, schemas=tuple(schemas))
     workspace.tell("a pending migration can touch rows that are there: backing up and rehearsing on them first")
-    backup, snapshot = backups.create(workspace, seen)
+    backup, snapshot = backed_up(workspace, seen)
     with clone_of(backup) as clone:
         rehearsed = rehearse_on(clone, found, workspace.ledger)
     losses = tuple(loss for loss in rehearsed.losses if loss.losses or not loss.exists_after)

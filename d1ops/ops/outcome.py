@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from d1ops.core.ledger import HISTORY, HISTORY_DDL, EventKind, is_change, record
 from d1ops.core.schema import diff
 from d1ops.core.values import Statement
-from d1ops.errors import DatabaseError, OutcomeUnknown, StatementRejected, TargetMoved
+from d1ops.errors import BackupRefused, DatabaseError, OutcomeUnknown, StatementRejected, TargetMoved
+from d1ops.ops import backup as backups
 from d1ops.ops import journal
 from d1ops.ops.look import look
 
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from d1ops.core.ledger import Event
+    from d1ops.errors import D1opsError
+    from d1ops.ops.backup import VerifiedBackup
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
+_AGAIN = "run the command again; it looks and rehearses anew"
 _THERE_ALREADY = f"UNIQUE constraint failed: {HISTORY}.nonce"
 
 
@@ -38,8 +42,9 @@ def is_committed(workspace: Workspace, event: Event, label: str, error: OutcomeU
         return found.kind != EventKind.WITHDRAWN
     except DatabaseError as second:
         raise OutcomeUnknown(
-            f"{label}: the answer was lost ({error.text}), and the target cannot be asked now ({second.text})",
-            hint="d1ops status says whether it was committed, once the target answers; then run the command again",
+            f"{label}: the answer was lost ({error.text}), and what became of it cannot be found out now"
+            f" ({second.text})",
+            hint="once the target answers again, d1ops status says what became of it; then run the command again",
         ) from None
 
 
@@ -70,10 +75,25 @@ def withdrawn(workspace: Workspace, event: Event) -> None:
         workspace.tell(f"the journal cannot be written: {error.strerror}; the history on the target says the same")
 
 
+def backed_up(workspace: Workspace, seen: Look) -> tuple[VerifiedBackup, Look]:
+    """Take the backup of a change that was planned from a look. Raises what `backup.create` raises, and TargetMoved
+    where another runner changed the target since that look."""
+    applied = [row.name for row in seen.ledger]
+    try:
+        backup, snapshot = backups.create(workspace, seen)
+    except BackupRefused as error:
+        raise name_the_other(workspace, seen, (), error, applied=applied) from None
+    if [row.name for row in snapshot.ledger] != applied:
+        moved = TargetMoved("the ledger changed since it was looked at; nothing was done", hint=_AGAIN)
+        raise name_the_other(workspace, seen, (), moved, applied=applied)
+    return backup, snapshot
+
+
 def name_the_other(
-    workspace: Workspace, before: Look, own: Collection[str], error: TargetMoved, *, applied: Collection[str]
-) -> TargetMoved:
-    """Return a refusal that says who was quicker, when and with what, as far as the target tells.
+    workspace: Workspace, before: Look, own: Collection[str], error: D1opsError, *, applied: Collection[str]
+) -> D1opsError:
+    """Return a refusal that says who was quicker, when and with what, as far as the target tells; the error itself
+    where nobody was.
 
     `before` is what was seen, `own` the nonces of this run, `applied` the names that this run expects in the ledger.
     """
@@ -91,7 +111,7 @@ def name_the_other(
         last = events[-1]
         return TargetMoved(
             f"another runner was first: {_few(others)}; nothing of this step was done",
-            hint=error.hint,
+            hint=_AGAIN,
             others=tuple(others),
             actor=last.actor,
             tool=last.tool,
@@ -105,9 +125,10 @@ def name_the_other(
         moved += [f"{d.label} is {d.change}" for d in diff(before.schema, now.schema)]
     if not moved:
         return error
-    return TargetMoved(f"{error.message}; {_few(moved)}", hint=error.hint, others=tuple(moved))
+    return TargetMoved(f"{error.message}; {_few(moved)}", hint=_AGAIN, others=tuple(moved))
 
 
 def _few(texts: list[str]) -> str:
-    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
-    return "; ".join(texts[:3]) + more
+    """The newest three, and how many came before."""
+    more = f"{len(texts) - 3} changes, then " if len(texts) > 3 else ""
+    return more + "; ".join(texts[-3:])

@@ -188,7 +188,14 @@ def restore(workspace: Workspace, prepared: PreparedRestore, consent: Consent) -
         )
     if unwritten is not None:
         raise unwritten
-    return Rewound(event, Bookmark(event.bookmark or ""), prepared.backup.id, look(workspace))
+    try:
+        after = look(workspace)
+    except DatabaseError as error:
+        raise HumanNeeded(
+            f"the rewind and its history are committed, and the target could not be looked at again: {error}",
+            hint="d1ops status shows where it stands",
+        ) from None
+    return Rewound(event, Bookmark(event.bookmark or ""), prepared.backup.id, after)
 
 
 def _mark(workspace: Workspace, event: Event) -> Event | None:

@@ -16,10 +16,10 @@ from d1ops.core.plan import Plan, Step
 from d1ops.core.proof import expected_losses, prove, removed
 from d1ops.core.replay import effects, replay, run_script
 from d1ops.errors import LedgerRefused, StatementRejected, StructureRefused
-from d1ops.ops import backup as backups
 from d1ops.ops.change import Prepared, apply
 from d1ops.ops.condition import require_settled
 from d1ops.ops.look import look
+from d1ops.ops.outcome import backed_up
 from d1ops.ops.rehearse import clone_of, rehearse_on
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def prepare(
     if isinstance(found, NothingToRollBack):
         return found
     with_all, without = _replays(workspace, seen, found)
-    backup, snapshot = backups.create(workspace, seen)
+    backup, snapshot = backed_up(workspace, seen)
     with clone_of(backup) as clone:
         rehearsed = rehearse_on(clone, found, workspace.ledger)
         proof = prove(

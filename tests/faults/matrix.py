@@ -165,7 +165,12 @@ def _killed(world: World, record: Record, case: Case) -> Ended:
     hold = Hold(carried_out=True)
     world.server.inject(hold, nth=case.nth)
     process = world.start(*record.way.command)
-    watcher = threading.Thread(target=lambda: (process.wait(), hold.reached.set()))
+
+    def watch() -> None:
+        process.wait()
+        hold.reached.set()
+
+    watcher = threading.Thread(target=watch)
     watcher.start()
     assert hold.reached.wait(PATIENCE_SECONDS)
     process.kill()

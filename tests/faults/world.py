@@ -171,9 +171,13 @@ class World:
     def run(self, *argv: str) -> Ended:
         """Run a command in this process, with nobody to answer."""
         out, err = io.StringIO(), io.StringIO()
-        with Path(os.devnull).open() as nobody, patch.object(sys, "stdin", nobody):
-            with redirect_stdout(out), redirect_stderr(err):
-                code = run([*argv, *ENV, "--project", str(self.project)])
+        with (
+            Path(os.devnull).open() as nobody,
+            patch.object(sys, "stdin", nobody),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            code = run([*argv, *ENV, "--project", str(self.project)])
         return Ended(code, out.getvalue(), err.getvalue())
 
     def ok(self, *argv: str) -> Ended:
