@@ -98,9 +98,10 @@ class App:
         """Wait before the request is carried out, or between that and its answer."""
         if not hold.carried_out:
             await run_in_threadpool(hold.wait)
-            return await self._carry_out(request, hold.fault)
         reply = await self._carry_out(request, hold.fault)
-        await run_in_threadpool(hold.wait)
+        hold.ended.set()
+        if hold.carried_out:
+            await run_in_threadpool(hold.wait)
         return reply
 
     async def _read(self, request: HttpRequest) -> Request:

@@ -60,6 +60,8 @@ class Hold:
         self.carried_out = carried_out
         self.fault = fault
         self.reached = threading.Event()
+        self.ended = threading.Event()
+        """The request was carried out, as far as its fault lets it."""
         self._released = threading.Event()
 
     def wait(self) -> None:

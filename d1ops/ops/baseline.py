@@ -228,7 +228,7 @@ def adopt(workspace: Workspace, found: Baseline, consent: Consent) -> Adopted:
 
 def _run(events: Sequence[Event]) -> dict[str, object]:
     """A baseline is one step, however many migrations it marks."""
-    return {"kind": EventKind.BASELINE.value, "files": [events[0].migration], "position": 1}
+    return {"id": events[0].nonce, "kind": EventKind.BASELINE.value, "files": [events[0].migration], "position": 1}
 
 
 def _send(workspace: Workspace, found: Baseline, events: Sequence[Event]) -> None:

@@ -147,7 +147,8 @@ def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: 
         event = _event(workspace, prepared, index, bookmark)
         rest = [later.label for later in prepared.plan.steps[index + 1 :]]
         with workspace.uninterrupted(step.label) as is_asked_to_stop:
-            journal.append(workspace, event, journal.Phase.INTENT, run=_run(prepared.plan, index))
+            run = {"id": done[0].nonce if done else event.nonce, **_run(prepared.plan, index)}
+            journal.append(workspace, event, journal.Phase.INTENT, run=run)
             try:
                 results += _send(workspace, prepared, index, event, names, done)
             except D1opsError as error:

@@ -137,46 +137,48 @@ def _leftovers(seen: Look) -> Iterator[Condition]:
 
 
 def _run(entries: Sequence[Entry], workspace: Workspace, seen: Look) -> Iterator[Condition]:
-    runs = [entry for entry in entries if "run" in entry.facts]
+    """What became of the last run that was begun here, unless somebody changed the target since."""
+    runs = [position for position, entry in enumerate(entries) if "run" in entry.facts]
     if not runs:
         return
-    last = runs[-1]
+    last = entries[runs[-1]]
     event, run = last.event, last.facts["run"]
-    later = [e for e in seen.history if e.nonce != event.nonce and e.at > event.at and is_change(e)]
-    if later:
+    first = next(n for n in runs if entries[n].facts["run"].get("id") == run.get("id"))
+    known = {entry.event.nonce for entry in entries[:first]}
+    own = {entry.event.nonce for entry in entries[first:]}
+    others = [e for e in seen.history if is_change(e) and e.nonce not in known | own and e.at >= event.at]
+    if others:
         return
-    again = _again(workspace, event, run)
     landed = next((e for e in seen.history if e.nonce == event.nonce), None)
-    is_open = any(entry.event.nonce == event.nonce for entry in journal.unsettled(entries))
-    rest = [str(file) for file in run.get("files", ())][int(run.get("position", 1)) :]
-    if is_open:
-        what = f"{event.kind} {event.migration}"
-        if landed is None:
+    has_landed = landed is not None and is_change(landed)
+    files, position = [str(file) for file in run.get("files", ())], int(run.get("position", 1))
+    done = position if has_landed else position - 1
+    again = _again(workspace, event, files)
+    if any(entry.event.nonce == event.nonce for entry in journal.unsettled(entries)):
+        begun = f"{_by(event)} began {event.kind} {event.migration}, and no end was recorded: "
+        if has_landed:
+            yield Condition(
+                "answer lost", f"{begun}the target has it, whole", again if done < len(files) else ("status",)
+            )
+        elif landed is not None:
+            yield Condition("answer lost", f"{begun}it was withdrawn, and the target has nothing of it", again)
+        else:
             yield Condition(
                 "answer lost",
-                f"{_by(event)} began {what}, and no end was recorded: the target does not have it (for 30 seconds"
-                " after its start it may still be under way)",
+                f"{begun}the target does not have it; for 30 seconds after its start it may still be under way",
                 again,
             )
-        elif is_change(landed):
-            fact = f"{_by(event)} began {what}, and no end was recorded: the target has it, whole"
-            yield Condition("answer lost", fact, again if rest else ("status",))
-        else:
-            yield Condition("answer lost", f"{_by(event)} began {what}, and it was withdrawn: nothing of it", again)
-    elif rest and (landed is not None or int(run.get("position", 1)) > 1):
-        done = int(run["position"]) - (landed is None)
+    elif 0 < done < len(files):
         yield Condition(
             "run not at its end",
-            f"the last {event.kind} did {done} of {len(run['files'])} steps, each whole; not done:"
-            f" {', '.join(rest if landed is not None else [str(event.migration), *rest])}",
+            f"the last {event.kind} did {done} of {len(files)} steps, each whole; not done: {', '.join(files[done:])}",
             again,
         )
 
 
-def _again(workspace: Workspace, event: Event, run: object) -> tuple[str, ...]:
+def _again(workspace: Workspace, event: Event, files: Sequence[str]) -> tuple[str, ...]:
     if event.kind == EventKind.ROLLBACK:
-        files = run.get("files", ()) if isinstance(run, dict) else ()
-        target = workspace.catalog.by_file().get(str(files[-1])) if files else None
+        target = workspace.catalog.by_file().get(files[-1]) if files else None
         number = target.label if target else str(event.migration)
         return ("rollback", number, "--cascade") if len(files) > 1 else ("rollback", number)
     return ("baseline",) if event.kind == EventKind.BASELINE else ("migrate",)

@@ -9,7 +9,7 @@ from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.plan import Plan, Step
 from d1ops.core.replay import effects
 from d1ops.core.sql import fold
-from d1ops.errors import LedgerRefused, UsageError
+from d1ops.errors import LedgerRefused, StatementRejected, UsageError
 from d1ops.ops.change import Prepared, apply
 from d1ops.ops.condition import require_settled
 from d1ops.ops.look import look
@@ -92,7 +92,12 @@ def prepare(
     for step in found.steps:
         schema = schema_of(mirror)
         there = {fold(name) for name in schema.tables()}
-        effect = effects(mirror, step.script.statements)
+        try:
+            effect = effects(mirror, step.script.statements)
+        except StatementRejected as error:
+            if not seen.ledger and seen.schema.tables() and error.hint is None:
+                error.hint = "if the files ran before d1ops came: d1ops baseline marks those that the schema shows"
+            raise
         require_untouched(step.script.path, effect.tables, schema, effect.after, workspace.ledger)
         touches = touches or any(fold(table) not in made for table in effect.tables)
         made |= {fold(name) for name in effect.after.tables()} - there
