@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import d1ops
-from d1ops.core.ledger import HISTORY, HISTORY_COLUMNS, Event, EventKind, State
+from d1ops.core.ledger import HISTORY, HISTORY_COLUMNS, HISTORY_DDL, Event, EventKind, State, ledger_ddl
 from d1ops.core.other_ledgers import OtherLedger, other_ledgers, without
 from d1ops.core.prefix import Candidate, Candidates, candidates
+from d1ops.core.schema import SCHEMA_TEXT_SQL
 from d1ops.core.sql import quote_identifier
 from d1ops.core.values import Statement
 from d1ops.errors import (
@@ -30,7 +31,7 @@ from d1ops.errors import (
     Unreachable,
     UsageError,
 )
-from d1ops.ops import guard, journal, outcome, probe
+from d1ops.ops import journal, outcome, probe
 from d1ops.ops.condition import require_whole
 from d1ops.ops.look import look
 
@@ -235,7 +236,7 @@ def _send(workspace: Workspace, found: Baseline, events: Sequence[Event]) -> Non
     applied = [row.name for row in found.look.ledger]
     added = [mark.migration.file for mark in found.marks if mark.adds_row]
     batch = [
-        *guard.still_as_seen(workspace, found.look, applied),
+        *_still_as_seen(workspace, found.look, applied),
         Statement(
             f"INSERT INTO {quote_identifier(workspace.ledger)} (name) SELECT value FROM json_each(?1) ORDER BY key",
             (json.dumps(added, ensure_ascii=False),),
@@ -245,7 +246,7 @@ def _send(workspace: Workspace, found: Baseline, events: Sequence[Event]) -> Non
     try:
         workspace.database.batch(batch)
     except StatementRejected as error:
-        if "d1ops:" not in error.text and "UNIQUE constraint failed" not in error.text:
+        if "d1ops:moved" not in error.text and "UNIQUE constraint failed" not in error.text:
             raise
         moved = TargetMoved(
             "the target changed since it was looked at; nothing was done",
@@ -260,6 +261,21 @@ def _send(workspace: Workspace, found: Baseline, events: Sequence[Event]) -> Non
                 hint="run the command again",
             ) from None
         workspace.tell("the answer was lost; the history shows that the baseline was committed")
+
+
+def _still_as_seen(workspace: Workspace, seen: Look, applied: Sequence[str]) -> list[Statement]:
+    """What makes ledger and history where they lack, and fails unless schema and ledger are those of a look."""
+    found = [Statement(ledger_ddl(workspace.ledger))] if not seen.has_ledger else []
+    found += [Statement(HISTORY_DDL)] if not seen.has_history else []
+    ledger = quote_identifier(workspace.ledger)
+    names = f"(SELECT json_group_array(name) FROM (SELECT name FROM {ledger} ORDER BY id))"
+    expected = json.dumps(list(applied), ensure_ascii=False, separators=(",", ":"))
+    raises = "THEN 1 ELSE json_extract('{}', 'd1ops:moved') END"
+    return [
+        *found,
+        Statement(f"SELECT CASE WHEN {SCHEMA_TEXT_SQL} = ?1 {raises}", (seen.schema.text(), workspace.ledger.lower())),
+        Statement(f"SELECT CASE WHEN {names} = ?1 {raises}", (expected,)),
+    ]
 
 
 def _record_all(ledger: str, events: Sequence[Event]) -> Statement:

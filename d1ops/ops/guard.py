@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from d1ops.core.engine import Engine
     from d1ops.ops.change import Prepared
-    from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
 GUARD = "d1ops_guard"
@@ -60,23 +59,6 @@ def kept(before: dict[str, tuple[str, int]], after: dict[str, tuple[str, int]]) 
     )
 
 
-def still_as_seen(workspace: Workspace, seen: Look, names: Sequence[str]) -> list[Statement]:
-    """Return what makes ledger and history where they lack, and asserts that schema and ledger are those of a look.
-    `names` is the ledger as it must be."""
-    found = [Statement(ledger_ddl(workspace.ledger))] if not seen.has_ledger else []
-    found += [Statement(HISTORY_DDL)] if not seen.has_history else []
-    schema = _unless(f"{SCHEMA_TEXT_SQL} = ?1", "schema-changed")
-    found.append(Statement(schema, (seen.schema.text(), workspace.ledger.lower())))
-    return [*found, _ledger_is(workspace, names)]
-
-
-def _ledger_is(workspace: Workspace, names: Sequence[str]) -> Statement:
-    ledger = quote_identifier(workspace.ledger)
-    applied = f"(SELECT json_group_array(name) FROM (SELECT name FROM {ledger} ORDER BY id))"
-    expected = json.dumps(list(names), ensure_ascii=False, separators=(",", ":"))
-    return Statement(_unless(f"{applied} = ?1", "ledger-changed"), (expected,))
-
-
 def before_script(workspace: Workspace, prepared: Prepared, index: int, names: Sequence[str]) -> list[Statement]:
     """Return what must hold before the script of a step runs. `names` is the ledger as it must be."""
     found: list[Statement] = []
@@ -99,7 +81,10 @@ def before_script(workspace: Workspace, prepared: Prepared, index: int, names: S
             for loss in prepared.losses
             if loss.losses
         ]
-    found.append(_ledger_is(workspace, names))
+    ledger = quote_identifier(workspace.ledger)
+    applied = f"(SELECT json_group_array(name) FROM (SELECT name FROM {ledger} ORDER BY id))"
+    expected = json.dumps(list(names), ensure_ascii=False, separators=(",", ":"))
+    found.append(Statement(_unless(f"{applied} = ?1", "ledger-changed"), (expected,)))
     step = _of_step(prepared, index)
     if step:
         found.append(Statement(f"CREATE TABLE {GUARD} (what INTEGER PRIMARY KEY, n INTEGER NOT NULL)"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.ledger import EventKind, State, require_untouched
 from d1ops.core.mirror import build_mirror, schema_of
+from d1ops.core.other_ledgers import other_ledgers
 from d1ops.core.plan import Plan, Step
 from d1ops.core.replay import effects
 from d1ops.core.sql import fold
@@ -85,6 +86,8 @@ def prepare(
     """
     seen = seen or look(workspace)
     found = plan(workspace, seen, to=to, only=only)
+    for other in other_ledgers(seen.everything, workspace.ledger):
+        workspace.tell(f"{other.table} is the ledger of {other.tool}, which does not see what is changed here")
     mirror = build_mirror(seen.everything.objects)
     schemas: list[Schema] = []
     touches = False

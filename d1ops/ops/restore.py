@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import d1ops
-from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind, ledger_ddl, mark_of, record
+from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind, is_change, ledger_ddl, mark_of, record
 from d1ops.core.mirror import schema_of
 from d1ops.core.rehearsal import measure
 from d1ops.core.values import Bookmark, Statement
@@ -86,7 +86,7 @@ def prepare(workspace: Workspace, to: str, *, seen: Look | None = None) -> Prepa
     if older is not None:
         losses = _losses(backup, older)
         kept = _nonces(older)
-        undone = tuple(e for e in present.history if e.nonce not in kept and e.rewound_by is None)
+        undone = tuple(e for e in present.history if e.nonce not in kept and e.rewound_by is None and is_change(e))
     return PreparedRestore(point, described, backup, present, losses, undone)
 
 
@@ -183,7 +183,7 @@ def restore(workspace: Workspace, prepared: PreparedRestore, consent: Consent) -
     if is_asked_to_stop():
         raise Interrupted(
             "interrupted: the rewind and its history are committed; that was all of it",
-            hint=f"d1ops restore {event.bookmark} takes it back",
+            hint=f"d1ops restore {event.bookmark} --env {workspace.env} takes it back",
             done=["the rewind"],
         )
     if unwritten is not None:
@@ -280,8 +280,8 @@ def _write_tail(workspace: Workspace, event: Event, tail: Sequence[Event]) -> tu
     except D1opsError as error:
         raise HumanNeeded(
             f"the database is rewound, and its history could not be written: {error}",
-            hint="d1ops restore --resume writes it; nothing else is missing. The undo of the rewind is"
-            f" d1ops restore {event.bookmark}",
+            hint=f"d1ops restore --resume --env {workspace.env} writes it; nothing else is missing, and"
+            f" d1ops restore {event.bookmark} --env {workspace.env} takes the rewind back",
         ) from None
     try:
         journal.append(workspace, event)

@@ -268,6 +268,8 @@ def test_another_tools_ledger_beside_ours(filled: Project) -> None:
     fact, command = facts(filled, "other ledger")
     assert fact.startswith("_prisma_migrations is the ledger of Prisma")
     assert command == ()
+    filled.write({"0004_more.sql": "CREATE TABLE more (a);\n"}).migrate()
+    assert "_prisma_migrations is the ledger of Prisma, which does not see what is changed here" in filled.told
     filled.run("DELETE FROM d1_migrations")
     with pytest.raises(LedgerRefused, match="is the ledger of Prisma"):
         filled.migrate()
