@@ -76,3 +76,12 @@ def test_restore_takes_a_point_or_resumes(filled: Shell) -> None:
     assert filled("restore").code == 2
     assert filled("restore", "x", "--resume").code == 2
     assert filled.ok("restore", "--resume").out == "nothing to do: no restore was cut off\n"
+
+
+def test_what_is_serious_is_not_clean(filled: Shell) -> None:
+    assert filled("status", "--exit-code").code == 0
+    filled.write("CREATE TABLE d1ops_guard (what INTEGER PRIMARY KEY, n)")
+    ended = filled("status", "--exit-code")
+    assert ended.code == 1
+    assert "guard left behind: d1ops_guard lives inside of a batch only" in ended.out
+    assert "go on: d1ops doctor --probe --env dev" in ended.out

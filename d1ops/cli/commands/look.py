@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 def status(
     call: Call,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit 1 unless every migration is applied, as it is on disk.")
+        bool,
+        typer.Option(
+            "--exit-code",
+            help="Exit 1 unless every migration is applied, as it is on disk, and nothing serious is left behind.",
+        ),
     ] = False,
     short: Annotated[bool, typer.Option("--short", help="Only count, and name what asks for something.")] = False,
 ) -> ExitCode:
@@ -49,7 +53,7 @@ def status(
         )
         whole = [target_line(workspace, seen.size_bytes), "", *_migration_lines(found), ""]
         call.answer([*([] if short else whole), *_summary_lines(found, tally), *_condition_lines(call, asking)])
-    clean = tally.keys() <= {State.APPLIED, State.UNVERIFIED}
+    clean = tally.keys() <= {State.APPLIED, State.UNVERIFIED} and not any(each.is_serious for each in asking)
     return ExitCode.NO if exit_code and not clean else ExitCode.DONE
 
 
