@@ -19,8 +19,11 @@ the target: `OutcomeUnknown` is the only one after which a change may have been 
     |  `- OutcomeUnknown        sent, no answer: a write may have landed
     |- GuardRefused             LossRefused, ConsentMissing, LedgerRefused, StructureRefused, BackupRefused,
     |                           TargetMoved, NotAtomic, TooLong
+    |  |- StructureRefused -- NoPrefix
+    |  `- LedgerRefused -- AmbiguousPrefix
     |- PartialRun               some steps are applied, a later one is not
     |- PiecesLeft               a chunked migration is under way
+    |- Interrupted              the user stopped the command
     `- HumanNeeded              a state that only a person can judge
 """
 
@@ -344,6 +347,8 @@ class TargetMoved(GuardRefused):
 
     `assertion` names what did not hold (schema, ledger, content, figures, changes, progress), `subjects` the objects,
     files, tables or columns that it is about; `expected` and `found` are the figures, where it has any.
+    `others` says what happened meanwhile, one fact each; `actor`, `tool` and `at` (UTC, RFC 3339) who did the last of
+    it, where the history of the target tells.
     """
 
     def __init__(
@@ -355,16 +360,44 @@ class TargetMoved(GuardRefused):
         expected: object = None,
         found: object = None,
         hint: str | None = None,
+        others: Sequence[str] = (),
+        actor: str | None = None,
+        tool: str | None = None,
+        at: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.assertion = assertion
         self.subjects = tuple(subjects)
         self.expected = expected
         self.found = found
+        self.others = tuple(others)
+        self.actor = actor
+        self.tool = tool
+        self.at = at
 
 
 class TooLong(GuardRefused):
     """The change does not fit into one batch, or into the time that the target gives one."""
+
+
+class NoPrefix(StructureRefused):
+    """No prefix of the migrations makes the schema of the target. `nearest` is the last file of the nearest one (None
+    for no file at all), `differences` name each object and how the target differs."""
+
+    def __init__(
+        self, message: str, *, nearest: str | None, differences: Sequence[str], hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.nearest = nearest
+        self.differences = tuple(differences)
+
+
+class AmbiguousPrefix(LedgerRefused):
+    """Several prefixes of the migrations make the same schema. `prefixes` are the last files of each."""
+
+    def __init__(self, message: str, *, prefixes: Sequence[str], hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.prefixes = tuple(prefixes)
 
 
 class NotAtomic(GuardRefused):
@@ -387,8 +420,10 @@ class PartialRun(D1opsError):
         cause: D1opsError,
     ) -> None:
         super().__init__(
-            f"{len(done)} applied ({', '.join(done)}), then {failed} failed and was rolled back: {cause}",
-            hint="d1ops status shows where the target stands; fix the script and run migrate again",
+            f"{len(done)} done ({', '.join(done)}), then {failed} failed: {cause}",
+            hint="fix the script and run the command again; what is done stays done"
+            if isinstance(cause, StatementRejected)
+            else "run the command again; what is done stays done",
         )
         self.done = tuple(done)
         self.failed = failed
@@ -411,6 +446,19 @@ class PiecesLeft(D1opsError):
         self.pieces = pieces
         self.done_to = done_to
         self.cause = cause
+
+
+class Interrupted(D1opsError):
+    """The user stopped the command. `done` are the steps that are committed, `pending` those that were not sent."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, done: Sequence[str] = (), pending: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.done = tuple(done)
+        self.pending = tuple(pending)
 
 
 class HumanNeeded(D1opsError):

@@ -8,7 +8,7 @@ import typer
 
 import d1ops
 from d1ops.cli import output
-from d1ops.cli.commands import backup, change, check, emulate, look, read, rehearse, restore, sample
+from d1ops.cli.commands import backup, baseline, change, check, emulate, look, read, rehearse, restore, sample
 from d1ops.errors import ExitCode
 
 COMMANDS = (
@@ -17,6 +17,7 @@ COMMANDS = (
     change.migrate,
     change.rollback,
     rehearse.rehearse,
+    baseline.baseline,
     restore.restore,
     read.query,
     read.history,

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from d1ops.cli import diagnostics, output
+from d1ops.cli import diagnostics, output, signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -81,6 +81,7 @@ class Call:
                 backup_max_bytes=settings.backup.max_bytes,
                 queries=lambda: _queries(settings),
                 tell=diagnostics.tell,
+                uninterrupted=signals.section,
             )
         finally:
             database.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from d1ops.cli.streams import put
 from d1ops.cli.text import printable
@@ -18,6 +19,12 @@ _RED, _YELLOW, _PLAIN = "\033[31m", "\033[33m", "\033[0m"
 def tell(text: str) -> None:
     """Write one fact. A reader that went away does not stop the command."""
     put(sys.stderr, printable(text) + "\n")
+
+
+def tell_at_once(text: str) -> None:
+    """Write one fact past the stream's buffer: a signal may have broken into a write to it."""
+    with suppress(OSError, ValueError):
+        os.write(sys.stderr.fileno(), (printable(text) + "\n").encode(errors="backslashreplace"))
 
 
 def warn(text: str) -> None:

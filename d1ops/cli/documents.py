@@ -11,12 +11,14 @@ from d1ops.core.ledger import ADVICE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from d1ops.cli.call import Call
     from d1ops.core.ledger import Event, MigrationStatus, Progress
     from d1ops.core.plan import Plan
     from d1ops.core.rehearsal import TableLoss
     from d1ops.core.values import Value
     from d1ops.ops.backup import Manifest
     from d1ops.ops.change import Applied, Prepared
+    from d1ops.ops.condition import Condition
     from d1ops.ops.workspace import Workspace
 
 Document = dict[str, Any]
@@ -63,6 +65,16 @@ def progress_document(progress: Progress) -> Document:
         "done_to": str(Key(progress.done_to)),
         "at": progress.at,
         "actor": progress.actor,
+    }
+
+
+def condition_document(call: Call, found: Condition) -> Document:
+    """A state that asks for something, and the command that goes on."""
+    return {
+        "name": found.name,
+        "fact": found.fact,
+        "is_serious": found.is_serious,
+        "command": call.command(*found.command) if found.command else None,
     }
 
 

@@ -9,8 +9,9 @@ import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from d1ops.cli import diagnostics, output
-from d1ops.errors import ConfigError, D1opsError, ExitCode, GuardRefused, HumanNeeded
+from d1ops.cli import diagnostics, output, signals
+from d1ops.cli.signals import Broken
+from d1ops.errors import ConfigError, D1opsError, ExitCode, GuardRefused, HumanNeeded, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,20 +22,14 @@ TRACEBACK_VARIABLE = "D1OPS_TRACEBACK"
 _TOKEN_VARIABLE = "CLOUDFLARE_API_TOKEN"  # noqa: S105 - the name of a variable, not a token
 
 
-class Interrupted(D1opsError):
-    """The user stopped the command."""
-
-    exit_code = ExitCode.INTERRUPTED
-
-
 def guarded(call: Call, work: Callable[[], ExitCode]) -> int:
     """Do the work of a command and return its exit code, whatever happens."""
     try:
         return int(work())
-    except KeyboardInterrupt:
-        return show(call, _interrupted(call))
+    except KeyboardInterrupt as stop:
+        return show(call, _interrupted(call, stop))
     except D1opsError as error:
-        return show(call, error)
+        return show(call, _stopped(error) if signals.asked_to_stop() else error)
     except OSError as error:
         return show(call, _of_the_system(call, error))
     except Exception as error:  # noqa: BLE001 - the last resort: a mistake of this package
@@ -78,8 +73,17 @@ def show_unexpected(call: Call, error: Exception) -> int:
     return int(ExitCode.HUMAN)
 
 
-def _interrupted(call: Call) -> Interrupted:
-    return Interrupted(f"interrupted: {_what_was_sent(call)}", hint=call.command("status") if _has_sent(call) else None)
+def _interrupted(call: Call, stop: KeyboardInterrupt) -> Interrupted:
+    broken = stop.section if isinstance(stop, Broken) else None
+    what = f"{_what_was_sent(call)}{f' ({broken})' if broken else ''}"
+    return Interrupted(f"interrupted: {what}", hint=call.command("status") if _has_sent(call) else None)
+
+
+def _stopped(error: D1opsError) -> Interrupted:
+    """An error of a change whose end was waited for: it says what became of the change, and the user asked to stop."""
+    if isinstance(error, Interrupted):
+        return error
+    return Interrupted(f"interrupted: {error}", hint=error.hint)
 
 
 def _of_the_system(call: Call, error: OSError) -> D1opsError:

@@ -15,7 +15,6 @@ import typer
 
 import d1ops.errors
 from d1ops.cli.app import build
-from d1ops.cli.failure import Interrupted
 from d1ops.errors import D1opsError, ExitCode
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ def exit_codes_page() -> str:
         "| `error.type` | code | when |",
         "|---|---|---|",
     ]
-    kinds: list[type[D1opsError]] = [*error_classes(), Interrupted]
+    kinds: list[type[D1opsError]] = [*error_classes()]
     lines += [
         f"| `{kind.__name__}` | {int(kind.exit_code)} | {inspect.cleandoc(kind.__doc__ or '').split('.')[0]}. |"
         for kind in kinds

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from d1ops.cli import signals
 from d1ops.cli.app import build
 from d1ops.cli.call import Call, Format
 from d1ops.cli.failure import guarded, prepare_streams, requested_json, show
 from d1ops.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 
 def run(argv: Sequence[str]) -> int:
@@ -23,7 +21,7 @@ def run(argv: Sequence[str]) -> int:
     prepare_streams()
     words = list(argv)
     call = Call(format=Format.JSON if requested_json(words) else Format.TEXT)
-    with _terminable():
+    with signals.handled():
         return guarded(call, lambda: _parse_and_run(call, words))
 
 
@@ -37,24 +35,3 @@ def _parse_and_run(call: Call, words: list[str]) -> ExitCode:
         hint = "put the options behind the command: d1ops status --env NAME" if is_early else f"{path} --help"
         return ExitCode(show(call, UsageError(problem.format_message(), hint=hint)))
     return ExitCode(code or ExitCode.DONE)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat SIGTERM as an interruption, so that files, sockets and processes are let go and the end is reported.
-
-    A signal that the caller ignores (`nohup`) stays ignored.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt

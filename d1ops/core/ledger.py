@@ -7,7 +7,7 @@ unverified, since nobody recorded what the file held.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -144,6 +144,39 @@ class EventKind(StrEnum):
     MIGRATE = "migrate"
     ROLLBACK = "rollback"
     RESTORE = "restore"
+    BASELINE = "baseline"
+    """A migration that was there already: proved by the schema, and its file's checksum recorded."""
+    REWINDING = "rewinding"
+    """A rewind is about to be asked for. The rewind itself takes this row away, so one that is still the newest is of
+    a rewind that did not happen."""
+    RESTORING = "restoring"
+    """Rows are being loaded batch by batch: the database is neither what it was nor what it will be until an event
+    with the mark's own nonce, without its ending, follows."""
+    WITHDRAWN = "withdrawn"
+    """An attempt whose answer was lost and that was not there. The row holds its nonce, so that the attempt, should it
+    still be under way, fails as a whole."""
+
+
+_SET_STATE = frozenset((EventKind.MIGRATE, EventKind.ROLLBACK, EventKind.BASELINE))
+_CHANGES = _SET_STATE | {EventKind.RESTORE}
+_MARK = ":begin"
+
+
+def is_change(event: Event) -> bool:
+    """Whether an event changed the target, and not only the record."""
+    return event.kind in _CHANGES
+
+
+def mark_of(event: Event, kind: EventKind) -> Event:
+    """Return the mark that goes before an event: a row of its own (`rewinding`, `restoring`) whose nonce names it."""
+    return replace(event, kind=kind.value, nonce=f"{event.nonce}{_MARK}")
+
+
+def open_mark(history: Sequence[Event], kind: EventKind) -> Event | None:
+    """Return the newest mark of a kind whose event did not follow: what it announces has begun and not ended."""
+    closed = {event.nonce for event in history}
+    marks = [event for event in history if event.kind == kind and event.rewound_by is None]
+    return next((mark for mark in reversed(marks) if mark.nonce.removesuffix(_MARK) not in closed), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +209,27 @@ class Event:
     ledger_id: int | None = None
     rewound_by: str | None = None
     id: int = 0
+
+
+def record(event: Event) -> Statement:
+    """Return the statement that appends an event as it is, its ledger id included."""
+    values = (
+        event.at,
+        event.kind,
+        event.migration,
+        event.ledger_id,
+        event.checksum,
+        event.schema_before,
+        event.schema_after,
+        event.bookmark,
+        event.backup,
+        event.actor,
+        event.tool,
+        event.nonce,
+        event.rewound_by,
+    )
+    columns = HISTORY_COLUMNS.removeprefix("id, ")
+    return Statement(f"INSERT INTO {HISTORY} ({columns}) VALUES ({', '.join('?' * len(values))})", values)
 
 
 def ledger_from_rows(rows: Iterable[Row]) -> tuple[LedgerRow, ...]:
@@ -253,11 +307,12 @@ class State(StrEnum):
 
 
 ADVICE = {
-    State.CHANGED: "put the applied text back, and write the change as a new migration",
+    State.CHANGED: "put the applied text back, and write the change as a new migration; where the new text makes"
+    " the same schema, d1ops baseline takes it",
     State.MISSING: "bring the file back from version control; d1ops never guesses what an applied file held",
     State.OUT_OF_ORDER: "rename the file so that its number is the newest, or name it: d1ops migrate --only NUMBER",
     State.ROLLED_BACK: "d1ops migrate applies it again; remove or rename the file to keep it away",
-    State.UNVERIFIED: "applied by another tool; the file is taken at its word",
+    State.UNVERIFIED: "applied by another tool, so the file is taken at its word; d1ops baseline proves and records it",
 }
 """One line on what to do, for every state that asks for something."""
 
@@ -286,7 +341,7 @@ def states(catalog: Catalog, ledger: Sequence[LedgerRow], history: Sequence[Even
     rows = {row.name: row for row in ledger}
     last: dict[str, Event] = {}
     for event in history:
-        if event.migration is not None and event.rewound_by is None:
+        if event.migration is not None and event.rewound_by is None and event.kind in _SET_STATE:
             last[event.migration] = event
     applied_numbers = [m.number for m in catalog.migrations if m.file in rows]
     newest = max(applied_numbers, default=-1)
@@ -305,7 +360,7 @@ def states(catalog: Catalog, ledger: Sequence[LedgerRow], history: Sequence[Even
 
 
 def _applied_state(migration: Migration, row: LedgerRow, event: Event | None) -> State:
-    if event is None or event.kind != EventKind.MIGRATE or event.ledger_id != row.id:
+    if event is None or event.kind == EventKind.ROLLBACK or event.ledger_id != row.id:
         return State.UNVERIFIED
     return State.APPLIED if event.checksum == migration.script.checksum else State.CHANGED
 

@@ -121,9 +121,9 @@ EMERGENCY = """\
    in CI). To say no is always safe.
 5. Exit 5 is a refusal: nothing was changed. Read what it names. `--accept-loss` takes exactly the
    tables and columns that you write, so write only what you can explain.
-6. Exit 3 or 4: nothing was changed. Exit 6: somebody must look. After a lost answer wait 30
-   seconds, then `d1ops status --env ENV` says whether the change landed. Never send it again
-   blindly.
+6. Exit 3 or 4: nothing was changed. Exit 6: somebody must look. `d1ops status --env ENV` says what
+   is applied, names what a lost answer or a crash left, and the one command that goes on. Never
+   send anything again blindly.
 7. Verify: the query of the section finds no row, `d1ops status` agrees, the application works.
 8. If it made things worse: the line `undo` of the output is the command that takes it back, a
    restore of the moment before. It takes every write since then as well.

@@ -6,8 +6,8 @@ with Emulator(Settings()) as server:
     os.environ.update(server.environment())
 """
 
-from d1ops.emulator.faults import Fault, Faults
+from d1ops.emulator.faults import Fault, Faults, Hold
 from d1ops.emulator.server import Emulator
 from d1ops.emulator.settings import EngineName, Settings, Splitter
 
-__all__ = ["Emulator", "EngineName", "Fault", "Faults", "Settings", "Splitter"]
+__all__ = ["Emulator", "EngineName", "Fault", "Faults", "Hold", "Settings", "Splitter"]

@@ -21,7 +21,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import FileResponse, Response
 
 from d1ops.emulator import faults, routes
-from d1ops.emulator.faults import Fault
+from d1ops.emulator.faults import Fault, Hold
 from d1ops.emulator.storage import PREFIX as STORAGE
 from d1ops.emulator.wire import INVALID, Refused, Reply, Request, Upload
 
@@ -78,10 +78,12 @@ class App:
         else:
             await _response(reply, ray)(scope, receive, send)
 
-    async def _carry_out(self, request: Request, fault: Fault | Reply | None) -> Reply | None:
+    async def _carry_out(self, request: Request, fault: Fault | Reply | Hold | None) -> Reply | None:
         """Return the answer that is sent; None where the connection is dropped."""
         if isinstance(fault, Reply):
             return fault
+        if isinstance(fault, Hold):
+            return await self._hold(request, fault)
         reply: Reply | None = None
         if fault is None or fault in faults.IS_CARRIED_OUT:
             reply = await run_in_threadpool(_answer, self._state, request, stuck=fault is Fault.STUCK_EXPORT)
@@ -90,6 +92,16 @@ class App:
                 return None
             case Fault.TOO_MANY | Fault.INTERNAL | Fault.TIMEOUT | Fault.GARBAGE:
                 return faults.canned(fault)
+        return reply
+
+    async def _hold(self, request: Request, hold: Hold) -> Reply | None:
+        """Wait before the request is carried out, or between that and its answer."""
+        if not hold.carried_out:
+            await run_in_threadpool(hold.wait)
+        reply = await self._carry_out(request, hold.fault)
+        hold.ended.set()
+        if hold.carried_out:
+            await run_in_threadpool(hold.wait)
         return reply
 
     async def _read(self, request: HttpRequest) -> Request:

@@ -13,6 +13,7 @@ A specification is a list of `key=value`, separated by commas:
 from __future__ import annotations
 
 import random
+import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -47,6 +48,30 @@ class Fault(StrEnum):
     """Carried out and answered, late."""
     STUCK_EXPORT = "stuck-export"
     """An export that starts and never ends."""
+
+
+class Hold:
+    """A request that waits until a test lets it go on: before it is carried out, or between that and its answer.
+
+    `fault` spoils the answer once it is let go. A test waits for `reached`, does what it came for, and calls `release`.
+    """
+
+    def __init__(self, *, carried_out: bool, fault: Fault | None = None) -> None:
+        self.carried_out = carried_out
+        self.fault = fault
+        self.reached = threading.Event()
+        self.ended = threading.Event()
+        """The request was carried out, as far as its fault lets it."""
+        self._released = threading.Event()
+
+    def wait(self) -> None:
+        """Wait in the place of the request."""
+        self.reached.set()
+        self._released.wait()
+
+    def release(self) -> None:
+        """Let the request go on."""
+        self._released.set()
 
 
 IS_CARRIED_OUT = frozenset(

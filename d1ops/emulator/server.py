@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from d1ops.database.base import Database
     from d1ops.emulator.app import Observer
-    from d1ops.emulator.faults import Fault
+    from d1ops.emulator.faults import Fault, Hold
     from d1ops.emulator.wire import Reply
 
 ANY_TOKEN = "emulator"  # noqa: S105 - any text is a token where none is set
@@ -90,9 +90,13 @@ class Emulator:
         """Return the engine behind a database, to look at it without a request. It belongs to the emulator."""
         return self.state.registry.by_id(database_id).database
 
-    def inject(self, fault: Fault | Reply, *, nth: int = 1) -> None:
-        """Spoil the `nth` request from now on; a `Reply` is sent without carrying the request out."""
+    def inject(self, fault: Fault | Reply | Hold, *, nth: int = 1) -> None:
+        """Spoil the `nth` request from now on; a `Reply` is sent without carrying the request out, a `Hold` waits."""
         self.state.inject(fault, nth=nth)
+
+    def inject_nothing(self) -> None:
+        """Forget the faults that were injected and did not come to their turn."""
+        self.state.inject_nothing()
 
     def serve(self) -> None:
         """Serve until `stop`, or in the main thread until SIGINT or SIGTERM."""

@@ -17,7 +17,7 @@ from d1ops.emulator.wire import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from d1ops.emulator.faults import Fault
+    from d1ops.emulator.faults import Fault, Hold
     from d1ops.emulator.registry import Hosted
     from d1ops.emulator.settings import Settings
     from d1ops.emulator.wire import Reply
@@ -45,18 +45,22 @@ class State:
         self.rays: Iterator[int] = count(1)
         """Numbers of all requests."""
         self._next = 1
-        self._injected: dict[int, Fault | Reply] = {}
+        self._injected: dict[int, Fault | Reply | Hold] = {}
 
-    def next_fault(self, path: str) -> Fault | Reply | None:
+    def next_fault(self, path: str) -> Fault | Reply | Hold | None:
         """Count a request and return how it is spoiled."""
         if not self.settings.faults.counts(path):
             return None
         number, self._next = self._next, self._next + 1
         return self._injected.pop(number, None) or self.settings.faults.of(number)
 
-    def inject(self, fault: Fault | Reply, *, nth: int) -> None:
+    def inject(self, fault: Fault | Reply | Hold, *, nth: int) -> None:
         """Spoil the `nth` request from now on."""
         self._injected[self._next + nth - 1] = fault
+
+    def inject_nothing(self) -> None:
+        """Forget what is still to be spoiled."""
+        self._injected.clear()
 
     def refuse_while_busy(self, hosted: Hosted) -> None:
         """Raise Refused while an export or an import blocks a database."""

@@ -20,14 +20,17 @@ from d1ops.errors import (
     D1opsError,
     DatabaseError,
     HumanNeeded,
+    Interrupted,
     LossRefused,
     OutcomeUnknown,
     PartialRun,
+    PiecesLeft,
     StatementRejected,
     StructureRefused,
     TargetMoved,
+    Unreachable,
 )
-from d1ops.ops import chunks, guard, journal, transport
+from d1ops.ops import chunks, guard, journal, outcome, transport
 from d1ops.ops.look import look
 from d1ops.ops.refusal import explain
 
@@ -170,13 +173,15 @@ def refuse(prepared: Prepared, consent: Consent) -> None:
 
 def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: str) -> Applied:
     """Send a prepared change. Raises LossRefused, StructureRefused, NotAtomic and TargetMoved with nothing changed;
-    StatementRejected likewise; PartialRun when an earlier step is applied; OutcomeUnknown when nobody can tell;
-    HumanNeeded when the change is committed and not as it was rehearsed; at the end, when everything is committed and
-    in the history, the OSError of a journal that could not be written."""
+    StatementRejected and Unreachable likewise; PartialRun when an earlier step is applied; OutcomeUnknown when nobody
+    can tell; Interrupted when somebody asked to stop, once what was under way has ended; HumanNeeded when the change
+    is committed and not as it was rehearsed; at the end, when everything is committed and in the history, the OSError
+    of a journal that could not be written."""
     refuse(prepared, consent)
     if prepared.plan.is_empty:
         return Applied((), bookmark, None, None, None, prepared.look)
     transport.require(workspace)
+    journal.settle(workspace, prepared.look.history)
     unwritten: OSError | None = None
     done: list[Event] = []
     results: list[Result] = []
@@ -184,29 +189,36 @@ def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: 
     schema_text: str | None = prepared.look.schema.text()
     for index, step in enumerate(prepared.plan.steps):
         event = _event(workspace, prepared, index, bookmark)
-        try:
-            # No answer to the step before told what its schema is now.
-            schema_text = schema_text or _look_between(workspace, prepared, index).text()
-            answers = _send(workspace, prepared, index, event, names, schema_text)
-        except D1opsError as error:
-            if not done or isinstance(error, OutcomeUnknown):
-                raise
-            rest = [later.label for later in prepared.plan.steps[index + 1 :]]
-            raise PartialRun([str(e.migration) for e in done], step.label, rest, error) from None
-        done.append(event)
-        results += answers
-        try:
-            journal.append(workspace, event)
-        except OSError as error:
-            unwritten = error
-        if step.kind == EventKind.MIGRATE:
-            names.append(step.migration.file)
-        else:
-            names.remove(step.migration.file)
-        number = len(step.script.statements)
-        workspace.tell(f"{step.label}: done, {number} statement{'' if number == 1 else 's'}")
-        if index < len(prepared.plan.steps) - 1:
-            schema_text = str(answers[-1].scalar()) if answers else None
+        rest = [later.label for later in prepared.plan.steps[index + 1 :]]
+        with workspace.uninterrupted(step.label) as is_asked_to_stop:
+            run = {"id": done[0].nonce if done else event.nonce, **_run(prepared.plan, index)}
+            journal.append(workspace, event, journal.Phase.INTENT, run=run)
+            try:
+                # No answer to the step before told what its schema is now.
+                schema_text = schema_text or _look_between(workspace, prepared, index).text()
+                answers = _send(workspace, prepared, index, event, names, schema_text, done)
+            except D1opsError as error:
+                if not _is_unknown(error):
+                    outcome.withdrawn(workspace, event)
+                if not done or isinstance(error, OutcomeUnknown):
+                    raise
+                raise PartialRun([str(e.migration) for e in done], step.label, rest, error) from None
+            done.append(event)
+            results += answers
+            try:
+                journal.append(workspace, event)
+            except OSError as error:
+                unwritten = error
+            if step.kind == EventKind.MIGRATE:
+                names.append(step.migration.file)
+            else:
+                names.remove(step.migration.file)
+            number = len(step.script.statements)
+            workspace.tell(f"{step.label}: done, {number} statement{'' if number == 1 else 's'}")
+            if index < len(prepared.plan.steps) - 1:
+                schema_text = str(answers[-1].scalar()) if answers else None
+        if is_asked_to_stop():
+            raise _interrupted([later.label for later in prepared.plan.steps[: index + 1]], rest)
     try:
         after, warnings = _verify_after(workspace, prepared)
     except DatabaseError as error:
@@ -224,6 +236,25 @@ def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: 
         rows_written=_sum([result.meta.rows_written for result in results]),
         look=after,
         warnings=tuple(warnings),
+    )
+
+
+def _run(plan: Plan, index: int) -> dict[str, object]:
+    """What the journal keeps of the run that a step belongs to, so that one that ended early can be told."""
+    return {
+        "kind": plan.steps[index].kind.value,
+        "files": [step.migration.file for step in plan.steps],
+        "position": index + 1,
+    }
+
+
+def _interrupted(done: list[str], pending: list[str]) -> Interrupted:
+    rest = f"; not sent: {', '.join(pending)}" if pending else "; that was all of it"
+    return Interrupted(
+        f"interrupted: committed: {', '.join(done)}{rest}",
+        hint="run the command again, and it goes on" if pending else "d1ops status",
+        done=done,
+        pending=pending,
     )
 
 
@@ -268,8 +299,21 @@ def _look_between(workspace: Workspace, prepared: Prepared, index: int) -> Schem
 # -- one step ------------------------------------------------------------------------------------------
 
 
+def _is_unknown(error: D1opsError) -> bool:
+    """Whether the step of an error may still come to the target."""
+    return isinstance(error, OutcomeUnknown) or (
+        isinstance(error, PiecesLeft) and isinstance(error.cause, OutcomeUnknown)
+    )
+
+
 def _send(
-    workspace: Workspace, prepared: Prepared, index: int, event: Event, names: Sequence[str], schema_text: str
+    workspace: Workspace,
+    prepared: Prepared,
+    index: int,
+    event: Event,
+    names: Sequence[str],
+    schema_text: str,
+    done: Sequence[Event],
 ) -> tuple[Result, ...]:
     """Send the batch of a step. No results mean that its answer was lost, or that its transport gives none."""
     step = prepared.plan.steps[index]
@@ -279,12 +323,17 @@ def _send(
     try:
         return transport.send(workspace, batch, step)
     except StatementRejected as error:
-        raise explain(error, batch, step.script.path, workspace.ledger) from None
+        found = explain(error, batch, step.script.path, workspace.ledger)
+        if isinstance(found, TargetMoved):
+            own = [each.nonce for each in done]
+            found = outcome.name_the_other(workspace, prepared.look, own, found, applied=names)
+        raise found from None
     except OutcomeUnknown as error:
-        if look(workspace).find_nonce(event.nonce) is None:
-            raise OutcomeUnknown(
-                f"{step.label}: the answer was lost ({error.text}), and the target does not show the change now",
-                hint="wait 30 seconds, then: d1ops status; run the command again if it is not applied",
+        if not outcome.is_committed(workspace, event, step.label, error):
+            raise Unreachable(
+                f"{step.label}: the answer was lost ({error.text}); the target does not have the change, and the"
+                " attempt was withdrawn, so that it cannot come late",
+                hint="run the command again",
             ) from None
         workspace.tell(f"{step.label}: the answer was lost; the history shows that it was committed")
         return ()

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from d1ops.core import rules
 from d1ops.core.engine import Engine
 from d1ops.core.ledger import ADVICE, HISTORY, HISTORY_DDL, State, ledger_ddl
 from d1ops.core.mirror import build_mirror, schema_of
@@ -27,7 +26,9 @@ from d1ops.database.base import Atomicity
 from d1ops.errors import BackupRefused, D1opsError, HumanNeeded, StatementRejected
 from d1ops.ops import probe as atomicity
 from d1ops.ops.backup import backups_folder, read_manifest
+from d1ops.ops.condition import PROBE, conditions, is_ours
 from d1ops.ops.diagnosis import Check, Diagnosis, Health
+from d1ops.ops.guard import GUARD
 from d1ops.ops.look import Look, look
 
 if TYPE_CHECKING:
@@ -45,19 +46,6 @@ __all__ = ["Check", "Diagnosis", "Health", "compare_sqlite", "examine"]
 
 D1_SQLITE = (3, 53)
 """The SQLite of the D1 that this release was checked against: workerd 1.20261117.1."""
-
-PROBE = "d1ops_probe"
-"""The table that the probe of atomic batches makes and drops."""
-
-OTHER_LEDGERS = {
-    "__drizzle_migrations": "drizzle-kit",
-    "_prisma_migrations": "Prisma",
-    "knex_migrations": "Knex",
-    "_sqlx_migrations": "sqlx",
-    "goose_db_version": "goose",
-    "schema_migrations": "another migration tool (dbmate, golang-migrate and Rails use this name)",
-}
-"""Tables in which other tools keep what is applied."""
 
 
 def examine(workspace: Workspace, *, probe: bool = False, foreign_keys: bool = False) -> Diagnosis:
@@ -78,6 +66,7 @@ def examine(workspace: Workspace, *, probe: bool = False, foreign_keys: bool = F
         checks += _bookkeeping(workspace, seen.everything, refused)
         if refused is None:
             checks += _migrations(workspace, seen)
+        checks += _conditions(workspace, seen)
         is_local = database.target.kind != "cloudflare"
         checks += _foreign_keys(workspace, seen.everything, count=is_local or foreign_keys)
         checks += _atomicity(workspace, seen.everything, probe=probe)
@@ -145,22 +134,6 @@ def _bookkeeping(workspace: Workspace, schema: Schema, refused: StatementRejecte
                 + (f", and cannot be read: {refused.text}" if refused else ""),
                 f"rebuild it as {' '.join(ddl.split())}",
             )
-    tables = {name.lower(): name for name in schema.tables()}
-    for table, tool in OTHER_LEDGERS.items():
-        if table in tables and table != ledger.lower():
-            yield Check(
-                "other ledger",
-                Health.WARNING,
-                f"{tables[table]} is the ledger of {tool}: two tools change this schema, and neither sees the other",
-                "let one of them change the schema; d1ops neither reads nor writes that table",
-            )
-    if ledger.lower() != "d1_migrations" and "d1_migrations" in tables:
-        yield Check(
-            "other ledger",
-            Health.WARNING,
-            f"d1_migrations is there as well, though this env keeps its ledger in {ledger}",
-            "compare catalog.ledger with migrations_table in wrangler's file",
-        )
 
 
 def _made_by(ddl: str, table: str) -> SchemaObject:
@@ -179,6 +152,13 @@ def _migrations(workspace: Workspace, seen: Look) -> Iterator[Check]:
         if found:
             health = Health.PROBLEM if state.is_applied else Health.WARNING
             yield Check(f"migrations {state.value}", health, ", ".join(found), ADVICE[state])
+
+
+def _conditions(workspace: Workspace, seen: Look) -> Iterator[Check]:
+    """What a crash or another tool left behind."""
+    for found in conditions(workspace, seen):
+        remedy = f"d1ops {' '.join(found.command)}" if found.command else None
+        yield Check(found.name, Health.PROBLEM if found.is_serious else Health.WARNING, found.fact, remedy)
 
 
 # -- foreign keys ----------------------------------------------------------------------------------------
@@ -254,17 +234,15 @@ def _children(mirror: Engine) -> tuple[list[str], dict[str, str]]:
 
 def _atomicity(workspace: Workspace, schema: Schema, *, probe: bool) -> Iterator[Check]:
     for table in schema.tables():
-        if table.lower() == PROBE:
-            fact = f"{table} was left behind by a probe that was interrupted"
-            yield Check("leftover", Health.WARNING, fact, None if probe else "d1ops doctor --probe drops it")
-        elif table.lower().startswith(rules.OWN_PREFIX) and table.lower() != HISTORY:
+        if not is_ours(table):
             fact = f"{table} is not known to this version of d1ops; a newer one may have made it"
             yield Check("leftover", Health.WARNING, fact, "upgrade d1ops, or drop it if nothing else uses it")
     name = "atomic batches"
     try:
         if probe:
-            if schema.has_table(PROBE):
-                workspace.database.query(f"DROP TABLE {PROBE}")
+            for left in (PROBE, GUARD):
+                if schema.has_table(left):
+                    workspace.database.query(f"DROP TABLE {left}")
             atomicity.run(workspace)
         known = atomicity.known(workspace)
     except D1opsError as error:
@@ -296,14 +274,7 @@ def _backups(workspace: Workspace) -> Iterator[Check]:
     folder = backups_folder(workspace)
     found: list[Manifest] = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.name.startswith(".") and path.name.endswith(".partial"):
-            yield Check(
-                "unfinished backup",
-                Health.WARNING,
-                f"{path} is what an interrupted backup left, and may hold people's data",
-                "remove the folder, unless a backup is being taken at this moment",
-            )
-        elif path.is_dir() and not path.name.startswith("."):
+        if path.is_dir() and not path.name.startswith("."):
             try:
                 manifest = read_manifest(path / "manifest.json")
                 if (path / "data.sqlite").stat().st_size != manifest.data_bytes:

@@ -56,14 +56,15 @@ class Look:
         return states(workspace.catalog, self.ledger, self.history)
 
     def find_nonce(self, nonce: str) -> Event | None:
-        """The event of an attempt, if it is in the history: then the attempt was committed."""
+        """The event of an attempt, if it is in the history: committed, or, as its kind says, withdrawn."""
         return next((event for event in self.history if event.nonce == nonce), None)
 
 
 def look(workspace: Workspace, along: Sequence[Statement] = (), *, lossy: bool = False) -> Look:
     """Read schema, ledger and history, and the statements `along`, as one transaction; in a second request, where a
     chunked migration is under way, how far it is."""
-    wanted = {workspace.ledger: select_ledger(workspace.ledger), HISTORY: SELECT_HISTORY}
+    both = {workspace.ledger: select_ledger(workspace.ledger), HISTORY: SELECT_HISTORY}
+    wanted = dict(both)
     while True:
         statements = [Statement(SELECT_OBJECTS), *(Statement(sql) for sql in wanted.values()), *along]
         try:
@@ -73,10 +74,13 @@ def look(workspace: Workspace, along: Sequence[Statement] = (), *, lossy: bool =
             if missing is None:
                 raise
             del wanted[missing]
-        else:
+            continue
+        everything = Schema.from_rows(results[0].rows)
+        if not any(everything.has_table(name) for name in both.keys() - wanted.keys()):
             break
+        # Somebody made the table between two requests: a look that leaves it out would take its rows for none.
+        wanted = dict(both)
     found = dict(zip(wanted, results[1:], strict=False))
-    everything = Schema.from_rows(results[0].rows)
     progress: tuple[Progress, ...] = ()
     if everything.has_table(CHUNKED):
         progress = progress_from_rows(workspace.database.query(SELECT_CHUNKED).rows)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.ledger import EventKind, State, require_untouched
 from d1ops.core.mirror import build_mirror, schema_of
+from d1ops.core.other_ledgers import other_ledgers
 from d1ops.core.plan import Plan, Step
 from d1ops.core.replay import effects
 from d1ops.core.sql import fold
-from d1ops.errors import LedgerRefused, UsageError
-from d1ops.ops import backup as backups
+from d1ops.errors import LedgerRefused, StatementRejected, UsageError
 from d1ops.ops.change import Prepared, apply, with_breakages
+from d1ops.ops.condition import require_settled
 from d1ops.ops.look import look, require_none_under_way
+from d1ops.ops.outcome import backed_up
 from d1ops.ops.rehearse import clone_of, rehearse_on
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def plan(workspace: Workspace, seen: Look, *, to: str | None = None, only: str |
     cannot be honoured, ScriptError for a file that cannot be read.
     """
     require_none_under_way(seen, "migrate")
+    require_settled(workspace, seen)
     statuses = seen.statuses(workspace)
     _refuse(statuses, State.CHANGED, "was changed after it was applied")
     _refuse(statuses, State.MISSING, "is applied and its file is missing")
@@ -92,6 +95,8 @@ def prepare_plan(workspace: Workspace, found: Plan, seen: Look) -> Prepared:
     Raises StatementRejected with the place when a script fails in rehearsal, LedgerRefused for a script that writes
     what d1ops alone writes, BackupRefused.
     """
+    for other in other_ledgers(seen.everything, workspace.ledger):
+        workspace.tell(f"{other.table} is the ledger of {other.tool}, which does not see what is changed here")
     mirror = build_mirror(seen.everything.objects)
     schemas: list[Schema] = []
     touches = False
@@ -99,7 +104,12 @@ def prepare_plan(workspace: Workspace, found: Plan, seen: Look) -> Prepared:
     for step in found.steps:
         schema = schema_of(mirror)
         there = {fold(name) for name in schema.tables()}
-        effect = effects(mirror, step.script.statements)
+        try:
+            effect = effects(mirror, step.script.statements)
+        except StatementRejected as error:
+            if not seen.ledger and seen.schema.tables() and error.hint is None:
+                error.hint = "if the files ran before d1ops came: d1ops baseline marks those that the schema shows"
+            raise
         require_untouched(step.script.path, effect.tables, schema, effect.after, workspace.ledger)
         touches = touches or step.script.chunked is not None or any(fold(table) not in made for table in effect.tables)
         made |= {fold(name) for name in effect.after.tables()} - there
@@ -107,7 +117,7 @@ def prepare_plan(workspace: Workspace, found: Plan, seen: Look) -> Prepared:
     if not touches:
         return with_breakages(workspace, Prepared(plan=found, look=seen, backup=None, schemas=tuple(schemas)))
     workspace.tell("a pending migration can touch rows that are there: backing up and rehearsing on them first")
-    backup, snapshot = backups.create(workspace, seen)
+    backup, snapshot = backed_up(workspace, seen)
     with clone_of(backup) as clone:
         rehearsed = rehearse_on(clone, found, workspace, snapshot)
     losses = tuple(loss for loss in rehearsed.losses if loss.losses or not loss.exists_after)

@@ -14,22 +14,30 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import d1ops
-from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind, ledger_ddl
+from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind, is_change, ledger_ddl, mark_of, record
 from d1ops.core.mirror import schema_of
 from d1ops.core.rehearsal import measure
 from d1ops.core.values import Bookmark, Statement
-from d1ops.errors import D1opsError, HumanNeeded, UsageError
+from d1ops.errors import (
+    D1opsError,
+    DatabaseError,
+    HumanNeeded,
+    Interrupted,
+    OutcomeUnknown,
+    StatementRejected,
+    Unreachable,
+    UsageError,
+)
 from d1ops.ops import backup as backups
-from d1ops.ops import journal
-from d1ops.ops.guard import insert_event
+from d1ops.ops import journal, outcome
 from d1ops.ops.look import look
 from d1ops.ops.rehearse import clone_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from d1ops.core.rehearsal import TableLoss
-    from d1ops.core.values import Restored
     from d1ops.ops.backup import VerifiedBackup
     from d1ops.ops.change import Consent
     from d1ops.ops.look import Look
@@ -78,7 +86,7 @@ def prepare(workspace: Workspace, to: str, *, seen: Look | None = None) -> Prepa
     if older is not None:
         losses = losses_since(backup, older)
         kept = known_nonces(older)
-        undone = tuple(e for e in present.history if e.nonce not in kept and e.rewound_by is None)
+        undone = tuple(e for e in present.history if e.nonce not in kept and e.rewound_by is None and is_change(e))
     return PreparedRestore(point, described, backup, present, losses, undone)
 
 
@@ -138,13 +146,16 @@ def known_nonces(backup: VerifiedBackup) -> set[str]:
 def restore(workspace: Workspace, prepared: PreparedRestore, consent: Consent) -> Rewound:
     """Rewind, then write the tail of the history and the rewind itself into it.
 
-    Raises HumanNeeded when the rewind is done and its history could not be written; at the end, with everything else
-    done, the OSError of a journal that could not be written.
+    A mark goes into the history first. A rewind takes it away, so that after a lost answer, or a crash, its absence
+    tells that the rewind happened; what is still to be written is in the journal.
+
+    Raises Unreachable with nothing changed; OutcomeUnknown when the answer was lost and the target is not rewound yet;
+    HumanNeeded when the rewind is done and its history could not be written; Interrupted when somebody asked to stop,
+    once what was under way has ended; at the end, with everything else done, the OSError of a journal that could not
+    be written.
     """
     del consent
-    nonce = workspace.nonce()
-    done: Restored = workspace.database.restore(prepared.to)
-    workspace.tell(f"rewound to {prepared.described}")
+    journal.settle(workspace, prepared.look.history)
     event = Event(
         at=workspace.timestamp(),
         kind=EventKind.RESTORE,
@@ -152,34 +163,144 @@ def restore(workspace: Workspace, prepared: PreparedRestore, consent: Consent) -
         checksum=None,
         schema_before=prepared.look.schema.fingerprint(),
         schema_after=None,
-        bookmark=done.undo,
+        bookmark=prepared.backup.manifest.bookmark,
         backup=prepared.backup.id,
         actor=workspace.actor,
         tool=f"d1ops {d1ops.__version__}",
-        nonce=nonce,
+        nonce=workspace.nonce(),
     )
-    unwritten: OSError | None = None
+    history = prepared.look.history
+    tail = (*_owed(workspace, history), *history)
+    with workspace.uninterrupted("the mark before the rewind") as is_asked_to_stop:
+        mark = _mark(workspace, event)
+    if is_asked_to_stop():
+        raise Interrupted("interrupted: the rewind was not sent, and nothing was changed", pending=["the rewind"])
+    with workspace.uninterrupted("the rewind") as is_asked_to_stop:
+        journal.append_rewind(workspace, event, tail, restored_to=prepared.to, marked=mark is not None)
+        undo = _rewind(workspace, prepared, mark)
+        workspace.tell(f"rewound to {prepared.described}")
+        event, unwritten = _write_tail(workspace, replace(event, bookmark=undo or event.bookmark), tail)
+    if is_asked_to_stop():
+        raise Interrupted(
+            "interrupted: the rewind and its history are committed; that was all of it",
+            hint=f"d1ops restore {event.bookmark} --env {workspace.env} takes it back",
+            done=["the rewind"],
+        )
+    if unwritten is not None:
+        raise unwritten
     try:
-        journal.append(workspace, event, restored_to=prepared.to)
-    except OSError as error:
-        unwritten = error
-    after = look(workspace)
-    event = replace(event, schema_after=after.schema.fingerprint())
-    known = {e.nonce for e in after.history}
-    tail = [replace(e, rewound_by=e.rewound_by or nonce) for e in prepared.look.history if e.nonce not in known]
-    statements = [] if after.has_ledger else [Statement(ledger_ddl(workspace.ledger))]
-    statements += [] if after.has_history else [Statement(HISTORY_DDL)]
-    statements += [insert_event(e, workspace.ledger) for e in (*tail, event)]
+        after = look(workspace)
+    except DatabaseError as error:
+        raise HumanNeeded(
+            f"the rewind and its history are committed, and the target could not be looked at again: {error}",
+            hint="d1ops status shows where it stands",
+        ) from None
+    return Rewound(event, Bookmark(event.bookmark or ""), prepared.backup.id, after)
+
+
+def _mark(workspace: Workspace, event: Event) -> Event | None:
+    """Write the mark. Return None where the target takes no rows any more: a rewind may be the way out of that."""
+    mark = mark_of(event, EventKind.REWINDING)
     try:
-        workspace.database.batch(statements)
+        workspace.database.batch([Statement(HISTORY_DDL), record(mark)])
+    except StatementRejected as error:
+        workspace.tell(f"the target takes no mark ({error.text}); rewinding without one")
+        return None
+    except OutcomeUnknown as error:
+        if not outcome.is_committed(workspace, mark, "the mark before the rewind", error):
+            raise Unreachable(
+                f"the answer to the mark before the rewind was lost ({error.text}); nothing was changed",
+                hint="run the command again",
+            ) from None
+    return mark
+
+
+def _rewind(workspace: Workspace, prepared: PreparedRestore, mark: Event | None) -> Bookmark | None:
+    """Rewind, and return the bookmark that undoes it; None where the answer was lost and the rewind happened."""
+    try:
+        return workspace.database.restore(prepared.to).undo
+    except OutcomeUnknown as error:
+        try:
+            is_there = mark is None or look(workspace).find_nonce(mark.nonce) is not None
+        except DatabaseError:
+            is_there = True
+        if is_there:
+            raise OutcomeUnknown(
+                f"the answer to the rewind was lost ({error.text}), and the target does not show it now",
+                hint="d1ops status says whether it happened; run the command again if not",
+            ) from None
+        workspace.tell("the answer to the rewind was lost; the target shows that it happened")
+        return None
+
+
+def _owed(workspace: Workspace, history: Sequence[Event]) -> tuple[Event, ...]:
+    """What an earlier rewind, which was cut off, still owes to the history, and that rewind itself."""
+    entry = unfinished(workspace, history)
+    if entry is None:
+        return ()
+    nonce, known = entry.event.nonce, {event.nonce for event in history}
+    lost = (event for event in entry.tail if event.nonce not in known)
+    return (*(replace(event, rewound_by=event.rewound_by or nonce) for event in lost), entry.event)
+
+
+def unfinished(workspace: Workspace, history: Sequence[Event]) -> journal.Entry | None:
+    """Return the rewind that happened and whose history was not written back, if there is one. Sends nothing."""
+    rewinds = [e for e in journal.unsettled(journal.read(workspace)) if e.event.kind == EventKind.RESTORE]
+    if not rewinds:
+        return None
+    newest = rewinds[-1]
+    nonces = {event.nonce for event in history}
+    is_marked = bool(newest.facts.get("marked"))
+    happened = mark_of(newest.event, EventKind.REWINDING).nonce not in nonces if is_marked else False
+    lost = any(event.nonce not in nonces for event in newest.tail)
+    return newest if newest.event.nonce not in nonces and (happened or lost) else None
+
+
+def resume(workspace: Workspace, seen: Look) -> Event | None:
+    """Write back the history that a rewind which was cut off took from the target. Return the rewind's event, or None
+    when there is nothing to finish. Raises HumanNeeded when it cannot be written now."""
+    entry = unfinished(workspace, seen.history)
+    if entry is None:
+        journal.settle(workspace, seen.history)
+        return None
+    with workspace.uninterrupted("the history of the rewind"):
+        event, unwritten = _write_tail(workspace, entry.event, entry.tail)
+    if unwritten is not None:
+        raise unwritten
+    return event
+
+
+def _write_tail(workspace: Workspace, event: Event, tail: Sequence[Event]) -> tuple[Event, OSError | None]:
+    """Append what the rewind took from the history, and the rewind. Safe to repeat: nonces are unique there."""
+    try:
+        try:
+            event = _append(workspace, event, tail)
+        except OutcomeUnknown:
+            event = _append(workspace, event, tail)
     except D1opsError as error:
         raise HumanNeeded(
             f"the database is rewound, and its history could not be written: {error}",
-            hint=f"nothing else is missing; undo the rewind with: d1ops restore {done.undo} --env {workspace.env}",
+            hint=f"d1ops restore --resume --env {workspace.env} writes it; nothing else is missing, and"
+            f" d1ops restore {event.bookmark} --env {workspace.env} takes the rewind back",
         ) from None
-    if unwritten is not None:
-        raise unwritten
-    return Rewound(event, done.undo, prepared.backup.id, look(workspace))
+    try:
+        journal.append(workspace, event)
+    except OSError as problem:
+        return event, problem
+    return event, None
+
+
+def _append(workspace: Workspace, event: Event, tail: Sequence[Event]) -> Event:
+    after = look(workspace)
+    known = {each.nonce for each in after.history}
+    event = replace(event, schema_after=after.schema.fingerprint())
+    if event.nonce in known:
+        return event
+    missing = [replace(each, rewound_by=each.rewound_by or event.nonce) for each in tail if each.nonce not in known]
+    statements = [] if after.has_ledger else [Statement(ledger_ddl(workspace.ledger))]
+    statements += [] if after.has_history else [Statement(HISTORY_DDL)]
+    workspace.database.batch([*statements, *(record(each) for each in (*missing, event))])
+    return event
 
 
 def load(workspace: Workspace, backup_id: str, into: Path) -> VerifiedBackup:

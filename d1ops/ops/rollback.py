@@ -16,10 +16,11 @@ from d1ops.core.plan import Plan, Step
 from d1ops.core.proof import expected_losses, prove, removed
 from d1ops.core.replay import effects, replay, run_script
 from d1ops.errors import LedgerRefused, StatementRejected, StructureRefused
-from d1ops.ops import backup as backups
 from d1ops.ops.change import Prepared, apply, with_breakages
 from d1ops.ops.chunks import refuse_rollback
+from d1ops.ops.condition import require_settled
 from d1ops.ops.look import look, require_none_under_way
+from d1ops.ops.outcome import backed_up
 from d1ops.ops.rehearse import clone_of, rehearse_on
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def plan(workspace: Workspace, seen: Look, wanted: str, *, cascade: bool = False
     needs is missing or changed.
     """
     require_none_under_way(seen, "rollback")
+    require_settled(workspace, seen)
     migration = workspace.catalog.find(wanted)
     statuses = seen.statuses(workspace)
     status = next(s for s in statuses if s.file == migration.file)
@@ -100,7 +102,7 @@ def prepare(
     if isinstance(found, NothingToRollBack):
         return found
     with_all, without = _replays(workspace, seen, found)
-    backup, snapshot = backups.create(workspace, seen)
+    backup, snapshot = backed_up(workspace, seen)
     with clone_of(backup) as clone:
         rehearsed = rehearse_on(clone, found, workspace, snapshot)
         proof = prove(

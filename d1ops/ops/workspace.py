@@ -6,6 +6,7 @@ from __future__ import annotations
 import getpass
 import os
 import secrets
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from d1ops.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from d1ops.core.queries import Query
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 
 def _silent(_: str) -> None:
     return None
+
+
+def _never() -> bool:
+    return False
+
+
+def _nobody_stops(_: str) -> AbstractContextManager[Callable[[], bool]]:
+    return nullcontext(_never)
 
 
 def _who() -> str:
@@ -60,6 +70,9 @@ class Workspace:
     nonce: Callable[[], str] = lambda: secrets.token_hex(12)
     tell: Callable[[str], None] = _silent
     """Narration for people: one fact a call, no newline."""
+    uninterrupted: Callable[[str], AbstractContextManager[Callable[[], bool]]] = _nobody_stops
+    """Opens a section, named for people, that a first signal does not break: what is sent in it gets its answer, or is
+    looked up. The section gives a function that says whether somebody asked to stop meanwhile."""
 
     def timestamp(self) -> str:
         """The present time, UTC RFC 3339 with `Z`, to the second."""

@@ -10,7 +10,7 @@ import pytest
 
 from d1ops import errors
 from d1ops.cli.call import Call, Format
-from d1ops.cli.failure import Interrupted, guarded
+from d1ops.cli.failure import guarded
 from d1ops.cli.reference import error_classes
 from d1ops.errors import ExitCode
 from tests.cli.conftest import TOKEN
@@ -49,16 +49,19 @@ EXAMPLES: list[tuple[errors.D1opsError, int]] = [
     (errors.BackupRefused("fact"), 5),
     (errors.TargetMoved("fact", assertion="figures", subjects=["a"], expected=(0,), found=(-1,)), 5),
     (errors.TooLong("fact"), 5),
+    (errors.NoPrefix("fact", nearest="a", differences=["table t is only on the target"]), 5),
+    (errors.AmbiguousPrefix("fact", prefixes=["a", "b"]), 5),
+    (errors.TargetMoved("fact", others=["migrate a by b"], actor="b", tool="c", at="d"), 5),
     (errors.NotAtomic("fact"), 5),
     (errors.PartialRun(["a"], "b", ["c"], errors.Unreachable("inner", hint="wait")), 6),
     (errors.PiecesLeft("a.sql", 1, 3, "7", errors.TargetMoved("fact")), 6),
     (errors.HumanNeeded("fact"), 6),
-    (Interrupted("fact"), 130),
+    (errors.Interrupted("fact"), 130),
 ]
 
 
 def test_every_error_class_is_among_the_examples() -> None:
-    assert {type(error) for error, _ in EXAMPLES} == {*error_classes(), Interrupted}
+    assert {type(error) for error, _ in EXAMPLES} == {*error_classes()}
     assert {code for _, code in EXAMPLES} | {0} == {int(code) for code in ExitCode}
 
 

@@ -126,12 +126,30 @@ def test_a_lost_answer_is_looked_up_and_not_sent_again(server: FakeCloudflare, p
     assert only(server).database.query("SELECT count(*) FROM d1_migrations").scalar() == 3
 
 
+def test_a_lost_change_that_is_not_there_is_withdrawn_so_that_it_cannot_come_late(
+    server: FakeCloudflare, project: Shell
+) -> None:
+    project.ok("migrate", "--to", "2", *YES)
+    server.inject(Drop.BEFORE, nth=3)
+    ended = project("migrate", *YES)
+    assert ended.code == 3
+    assert "the attempt was withdrawn, so that it cannot come late" in ended.err
+    (batch,) = [r.body for r in server.requests if b"artists_user" in r.body]
+    known = only(server).database.query("SELECT nonce FROM d1ops_history").rows
+    (nonce,) = [str(n) for (n,) in known if str(n) in batch.decode()]
+    late = only(server).database.query("SELECT kind FROM d1ops_history WHERE nonce = ?1", (nonce,)).scalar()
+    assert late == "withdrawn"
+    project.ok("migrate", *YES)
+    assert project.ok("status", "--env", "far", "--format", "json").json["conditions"] == []
+
+
 def test_an_answer_that_nobody_can_find_out_needs_a_person_who_is_told_the_way_back(
     server: FakeCloudflare, project: Shell
 ) -> None:
     project.ok("migrate", *YES)
     # Look, bookmark and the rows of the backup come before the batch.
-    server.inject(Drop.BEFORE, nth=4)
+    for nth in range(4, 40):
+        server.inject(Drop.BEFORE, nth=nth)
     ended = project("rollback", "0002", *YES, "--format", "json")
     assert ended.code == 6
     document = ended.json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -185,3 +186,18 @@ def test_the_changelog_keeps_its_form() -> None:
     assert re.findall(r"(?m)^## (.+)$", text)[0] == "[Unreleased]"
     kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
     assert set(re.findall(r"(?m)^### (.+)$", text)) <= kinds
+
+
+def test_every_state_that_status_names_has_its_row() -> None:
+    source = (PACKAGE / "ops" / "condition.py").read_text()
+    named = {
+        call.args[0].value
+        for call in ast.walk(ast.parse(source))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "Condition"
+        and isinstance(call.args[0], ast.Constant)
+    }
+    rows = re.findall(r"(?m)^\| `([a-z ]+)` \|", (DOCS / "recovery.md").read_text())
+    assert set(rows) == named
+    assert len(rows) == len(set(rows)) > 10

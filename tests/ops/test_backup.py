@@ -214,5 +214,6 @@ def test_a_restore_into_a_file_never_overwrites(filled: Project, tmp_path: Path)
 def test_the_journal_keeps_every_event(filled: Project) -> None:
     filled.rollback("3")
     lines = (filled.root / ".d1ops" / "backups" / "dev" / "journal.jsonl").read_text().splitlines()
-    kinds = [json.loads(line)["kind"] for line in lines]
-    assert kinds == ["migrate", "migrate", "migrate", "rollback"]
+    written = [(line["kind"], line["phase"]) for line in map(json.loads, lines)]
+    kinds = ["migrate", "migrate", "migrate", "rollback"]
+    assert written == [(kind, phase) for kind in kinds for phase in ("intent", "done")]

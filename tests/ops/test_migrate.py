@@ -129,7 +129,7 @@ def test_a_step_that_only_the_rows_refuse_stops_the_run_and_says_where(filled: P
             "0006_more.sql": "CREATE TABLE more (a);\n",
         }
     )
-    with pytest.raises(PartialRun, match=r"1 applied \(0004_fine.sql\), then migrate 0005 unique failed"):
+    with pytest.raises(PartialRun, match=r"1 done \(0004_fine.sql\), then migrate 0005 unique failed"):
         filled.migrate()
     states = filled.states()
     assert (states["0004"], states["0005"], states["0006"]) == ("applied", "pending", "pending")

@@ -341,12 +341,12 @@ def test_a_number_that_json_rounds_is_no_failure_after_the_commit(project: Proje
     assert project.states()["0002"] == "rolled back"
 
 
-def test_a_journal_that_cannot_be_written_stops_no_step_and_is_said_at_the_end(project: Project) -> None:
+def test_nothing_is_sent_where_the_journal_cannot_be_written_before(project: Project) -> None:
     project.write({"0001_a.sql": PAIR, "0002_b.sql": "CREATE TABLE b (v);\n"})
     (project.root / ".d1ops" / "backups" / "dev" / "journal.jsonl").mkdir(parents=True)
     with pytest.raises(IsADirectoryError):
         project.migrate()
-    assert project.states() == {"0001": "applied", "0002": "applied"}
+    assert project.states() == {"0001": "pending", "0002": "pending"}
 
 
 def test_a_column_that_was_rewritten_and_still_holds_its_values_moved_nothing(project: Project) -> None:

@@ -326,6 +326,6 @@ def test_a_request_that_never_arrived_is_reported_as_unknown(filled: Project) ->
     ready = prepared(filled, "2")
     assert ready.backup is not None
     workspace = replace(filled.workspace, database=Losing(filled.database, carried_out=False))
-    with pytest.raises(OutcomeUnknown, match=r"does not show the change now"):
+    with pytest.raises(OutcomeUnknown, match=r"what became of it cannot be found out now"):
         rollback.rollback(workspace, ready, ready.backup, YES)
     assert filled.states()["0002"] == "applied"

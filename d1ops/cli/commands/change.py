@@ -15,6 +15,7 @@ from d1ops.errors import ExitCode
 
 if TYPE_CHECKING:
     from d1ops.ops.change import Prepared
+    from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
 Number = Annotated[
@@ -54,6 +55,7 @@ def migrate(
     from d1ops.cli.documents import plan_document
     from d1ops.cli.text import count
     from d1ops.cli.words import applied_lines, labels, plan_lines
+    from d1ops.ops import journal
     from d1ops.ops import migrate as use_case
     from d1ops.ops.look import look
 
@@ -66,6 +68,7 @@ def migrate(
         call.introduce(workspace, seen)
         found = use_case.plan(workspace, seen, to=to, only=only)
         if found.is_empty:
+            journal.settle(workspace, seen.history)
             call.answer([f"nothing to do: {count(len(seen.ledger), 'migration')} applied, none pending"])
             return ExitCode.DONE
         call.note(plan=plan_document(found))
@@ -114,14 +117,18 @@ def rollback(
     from d1ops.cli import change
     from d1ops.cli.text import count
     from d1ops.cli.words import applied_lines, labels
+    from d1ops.ops import journal
     from d1ops.ops import rollback as use_case
+    from d1ops.ops.look import look
 
     agreement = Agreement(yes, confirm, names(accept_loss))
     with call.open() as workspace:
         call.note(**change.EMPTY)
         require_right_name(workspace, agreement)
-        prepared = _rehearsed(call, workspace, number, cascade=cascade)
+        seen = look(workspace)
+        prepared = _rehearsed(call, workspace, number, seen, cascade=cascade)
         if prepared is None:
+            journal.settle(workspace, seen.history)
             return ExitCode.DONE
         backup = prepared.backup
         assert backup is not None, "a rollback is prepared on a backup"
@@ -148,15 +155,13 @@ def rollback(
     return ExitCode.DONE
 
 
-def _rehearsed(call: Call, workspace: Workspace, number: str, *, cascade: bool) -> Prepared | None:
+def _rehearsed(call: Call, workspace: Workspace, number: str, seen: Look, *, cascade: bool) -> Prepared | None:
     """Prepare a rollback and show all that was found out. None, answered, when there is nothing to roll back."""
     from d1ops.cli import change
     from d1ops.cli.documents import plan_document
     from d1ops.cli.words import plan_lines, proof_line
     from d1ops.ops import rollback as use_case
-    from d1ops.ops.look import look
 
-    seen = look(workspace)
     call.introduce(workspace, seen)
     found = use_case.plan(workspace, seen, number, cascade=cascade)
     if isinstance(found, use_case.NothingToRollBack):

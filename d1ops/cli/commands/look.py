@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from d1ops.core.ledger import MigrationStatus, Progress, State
+    from d1ops.ops.condition import Condition
     from d1ops.ops.load import UnderWay
 
 
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 def status(
     call: Call,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit 1 unless every migration is applied, as it is on disk.")
+        bool,
+        typer.Option(
+            "--exit-code",
+            help="Exit 1 unless every migration is applied, as it is on disk, and nothing serious is left behind.",
+        ),
     ] = False,
     short: Annotated[bool, typer.Option("--short", help="Only count, and name what asks for something.")] = False,
     drift: Annotated[
@@ -41,16 +46,18 @@ def status(
 
     Exits 6 while a restore is under way.
     """
-    from d1ops.cli.documents import migration_document, progress_document, target_document
+    from d1ops.cli.documents import condition_document, migration_document, progress_document, target_document
     from d1ops.cli.drift import drift_document, drift_lines
     from d1ops.cli.words import target_line
     from d1ops.core.ledger import State
+    from d1ops.ops.condition import conditions
     from d1ops.ops.load import under_way
     from d1ops.ops.look import look
 
     with call.open() as workspace:
         seen = look(workspace)
         found = seen.statuses(workspace)
+        asking = conditions(workspace, seen)
         tally = Counter(each.state for each in found)
         call.note(
             target=target_document(workspace, seen.size_bytes),
@@ -58,6 +65,7 @@ def status(
             migrations=[migration_document(each) for each in found],
             summary={state.value: number for state, number in tally.items()},
             chunked=[progress_document(each) for each in seen.progress],
+            conditions=[condition_document(call, each) for each in asking],
             requests=workspace.database.requests,
         )
         restoring = under_way(workspace, seen)
@@ -71,12 +79,19 @@ def status(
             drifted = use_case.find(workspace, seen)
             call.note(drift=drift_document(drifted))
             lines += ["", *drift_lines(drifted)]
-        call.answer([*lines, *_progress_lines(call, seen.progress), *_restoring_lines(call, restoring)])
+        call.answer(
+            [
+                *lines,
+                *_condition_lines(call, asking),
+                *_progress_lines(call, seen.progress),
+                *_restoring_lines(call, restoring),
+            ]
+        )
     if restoring is not None:
         return ExitCode.HUMAN
     if drifted is not None and not drifted.is_clean:
         return ExitCode.NO
-    clean = tally.keys() <= {State.APPLIED, State.UNVERIFIED}
+    clean = tally.keys() <= {State.APPLIED, State.UNVERIFIED} and not any(each.is_serious for each in asking)
     return ExitCode.NO if exit_code and not clean else ExitCode.DONE
 
 
@@ -147,6 +162,17 @@ def _migration_lines(found: Sequence[MigrationStatus]) -> list[str]:
         for each in found
     ]
     return table(["number", "name", "state", "applied at"], rows)
+
+
+def _condition_lines(call: Call, found: Sequence[Condition]) -> list[str]:
+    """Name each state that a crash, a lost answer or another tool left, and the one command that goes on."""
+    from d1ops.cli.text import one_line
+
+    lines: list[str] = []
+    for each in found:
+        lines += ["", f"{each.name}: {one_line(each.fact)}"]
+        lines += [f"go on: {call.command(*each.command)}"] if each.command else []
+    return lines
 
 
 def _summary_lines(found: Sequence[MigrationStatus], tally: Mapping[State, int]) -> list[str]:

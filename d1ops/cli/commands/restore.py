@@ -15,6 +15,7 @@ from d1ops.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from d1ops.ops.load import Loaded, PreparedLoad
+    from d1ops.ops.look import Look
     from d1ops.ops.restore import PreparedRestore
     from d1ops.ops.workspace import Workspace
 
@@ -53,7 +54,7 @@ def restore(
         str | None,
         typer.Option("--from", metavar="ENV", show_default=False, help="With --load: the env whose backup it is."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a load that was cut off.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Finish a restore that was cut off.")] = False,
     yes: Yes = False,
     confirm: Confirm = None,
 ) -> ExitCode:
@@ -134,8 +135,7 @@ def _resume(call: Call, workspace: Workspace, to: str | None, agreement: Agreeme
     call.introduce(workspace, seen)
     mark = use_case.under_way(workspace, seen)
     if mark is None:
-        call.answer(["nothing to do: no restore is under way"])
-        return ExitCode.DONE
+        return _resume_rewind(call, workspace, seen, agreement)
     if to is not None and to != mark.backup:
         raise UsageError(
             f"the restore under way loads backup {mark.backup}, not {to}",
@@ -145,6 +145,22 @@ def _resume(call: Call, workspace: Workspace, to: str | None, agreement: Agreeme
     call.preview([f"go on loading backup {mark.backup} of {mark.source_env}, begun {mark.started_at} by {mark.actor}"])
     obtain(workspace, agreement, f"Go on with the restore of {workspace.database.target.name}?")
     return _loaded(call, workspace, use_case.resume(workspace, use_case.source_of(workspace, mark.source_env), mark))
+
+
+def _resume_rewind(call: Call, workspace: Workspace, seen: Look, agreement: Agreement) -> ExitCode:
+    """Write back the history that a rewind which was cut off took along."""
+    from d1ops.cli.documents import event_document
+    from d1ops.ops import restore as use_case
+
+    call.note(resumed=None)
+    if use_case.unfinished(workspace, seen.history) is None:
+        call.answer(["nothing to do: no restore was cut off"])
+        return ExitCode.DONE
+    obtain(workspace, agreement, f"Write the history of {workspace.database.target.name} back?")
+    event = use_case.resume(workspace, seen)
+    call.note(resumed=None if event is None else event_document(event))
+    call.answer(["the history is whole again: what the rewind took from it is written back, marked as rewound"])
+    return ExitCode.DONE
 
 
 def _loaded(call: Call, workspace: Workspace, done: Loaded) -> ExitCode:
