@@ -55,7 +55,7 @@ def audit(schema: Schema, statistics: Sequence[Row], queries: Sequence[Query], l
     cannot be rebuilt from its own definition.
     """
     subject = examine(schema, statistics, queries, ledger)
-    findings = sorted((finding for find in RULES.values() for finding in find(subject)), key=_order)
+    findings = sorted((finding for rule in RULES.values() for finding in rule.find(subject)), key=_order)
     return Report(tuple(findings), _summary(subject, findings))
 
 
@@ -89,4 +89,5 @@ def _summary(subject: Subject, findings: Sequence[Finding]) -> Summary:
 
 def to_json(report: Report) -> dict[str, object]:
     """Return the report as the JSON document of `d1ops audit`: `{findings: [...], summary: {...}}`."""
-    return {"findings": [asdict(finding) for finding in report.findings], "summary": asdict(report.summary)}
+    findings = [{"key": finding.key, **asdict(finding)} for finding in report.findings]
+    return {"findings": findings, "summary": asdict(report.summary)}

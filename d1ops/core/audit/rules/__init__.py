@@ -1,20 +1,21 @@
-"""The rules, one a file. Each has an `ID`, a page `docs/rules/<ID>.md` and a function `find` from facts to findings."""
+"""The rules, one a file.
+
+Each module has an `ID`, a function `find` from facts to findings, and a `RULE` that joins them; its page is
+`docs/rules/<ID>.md`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from d1ops.core.audit.rules import foreign_key_without_index, full_scan, query_does_not_compile, temp_b_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
-    from d1ops.core.audit.finding import Finding
-    from d1ops.core.audit.subject import Subject
-
-    Rule: TypeAlias = Callable[[Subject], Iterator[Finding]]
+    from d1ops.core.audit.finding import Rule
 
 RULES: Mapping[str, Rule] = {
-    rule.ID: rule.find for rule in (foreign_key_without_index, full_scan, query_does_not_compile, temp_b_tree)
+    rule.RULE.id: rule.RULE for rule in (foreign_key_without_index, full_scan, query_does_not_compile, temp_b_tree)
 }
 """Every rule by its id."""

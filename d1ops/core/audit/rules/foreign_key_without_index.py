@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-from d1ops.core.audit.finding import Finding, Severity
+from d1ops.core.audit.finding import Finding, Rule, Severity
 from d1ops.core.audit.foreign_keys import is_served
 from d1ops.core.schema import SchemaObject
 from d1ops.core.sql import quote_if_needed
@@ -34,6 +34,7 @@ def find(subject: Subject) -> Iterator[Finding]:
             severity=Severity.ERROR if reference.on_delete in _CHANGES_CHILDREN else Severity.WARNING,
             table=reference.table,
             columns=reference.columns,
+            others=(reference.parent, *reference.parent_columns),
             message=_message(key, subject.row_estimates.get(reference.table)),
             remedy=(
                 "create the index: it reads and writes every row of the table once, then writes one row more an INSERT"
@@ -97,3 +98,6 @@ class _Proposals:
         name = "_".join(("idx", reference.table, *reference.columns))
         candidates = chain((name,), (f"{name}_{number}" for number in count(2)))
         return next(candidate for candidate in candidates if candidate.lower() not in self._taken)
+
+
+RULE = Rule(ID, "A foreign key whose child rows SQLite can find only by reading others.", Severity.WARNING, find)

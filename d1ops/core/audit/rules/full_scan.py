@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from d1ops.core.audit.finding import Finding, Severity
+from d1ops.core.audit.finding import Finding, Rule, Severity
 from d1ops.core.sql import significant
 
 if TYPE_CHECKING:
@@ -103,3 +103,6 @@ def _has_limit(sql: str) -> bool:
 
 def _words(sql: str) -> set[str]:
     return {token.upper for token in significant(sql) if token.kind == "word"}
+
+
+RULE = Rule(ID, "A query that reads a table, or an index, from one end to the other.", Severity.WARNING, find)
