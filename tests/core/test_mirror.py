@@ -72,7 +72,7 @@ def facts(engine: Engine) -> dict[str, list[Row]]:
                 name = quote_identifier(table)
                 found[f"{pragma} {table}"] = sorted(engine.ask(f"PRAGMA {pragma}({name})"), key=repr)
             for index in engine.ask("SELECT name FROM pragma_index_list(?)", (table,)):
-                found[f"index {index[0]}"] = engine.ask("SELECT * FROM pragma_index_xinfo(?)", index)
+                found[f"index {index[0]!r}"] = engine.ask("SELECT * FROM pragma_index_xinfo(?)", index)
         found["check"] = [*engine.ask("PRAGMA integrity_check"), *engine.ask("PRAGMA foreign_key_check")]
     return found
 
