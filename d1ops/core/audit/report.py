@@ -12,6 +12,7 @@ from d1ops.core.audit.subject import examine
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from d1ops.core.audit.foreign_keys import ForeignKey
     from d1ops.core.audit.rows import RowCount
     from d1ops.core.audit.subject import Subject
     from d1ops.core.queries import Query
@@ -40,10 +41,12 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The findings, the weightiest first, and what was looked at."""
+    """The findings, the weightiest first, and what was looked at; the tables and foreign keys for a diagram."""
 
     findings: tuple[Finding, ...]
     summary: Summary
+    tables: tuple[str, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
 
     @property
     def worst(self) -> Severity | None:
@@ -72,7 +75,8 @@ def audit(
 def judge(subject: Subject) -> Report:
     """Apply every rule to the facts."""
     findings = sorted((finding for rule in RULES.values() for finding in rule.find(subject)), key=_order)
-    return Report(tuple(findings), _summary(subject, findings))
+    tables = tuple(table for table in subject.schema.tables() if table in subject.tables)
+    return Report(tuple(findings), _summary(subject, findings), tables, subject.foreign_keys)
 
 
 def _order(finding: Finding) -> tuple[int, str, str, str, int, tuple[str, ...], str]:

@@ -25,6 +25,7 @@ from d1ops.core.audit.rules import (
     stale_statistics,
     table_without_primary_key,
     temp_b_tree,
+    unused_ignore,
     unused_index,
 )
 
@@ -52,6 +53,7 @@ RULES: Mapping[str, Rule] = {
         stale_statistics,
         table_without_primary_key,
         temp_b_tree,
+        unused_ignore,
         unused_index,
     )
 }
