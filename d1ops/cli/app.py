@@ -8,7 +8,7 @@ import typer
 
 import d1ops
 from d1ops.cli import output
-from d1ops.cli.commands import backup, change, check, emulate, look, read, sample
+from d1ops.cli.commands import audit, backup, change, check, emulate, look, read, sample
 from d1ops.errors import ExitCode
 
 COMMANDS = (
@@ -20,7 +20,7 @@ COMMANDS = (
     backup.restore,
     read.query,
     read.history,
-    check.audit,
+    audit.audit,
     check.doctor,
     check.docs,
     emulate.emulate,

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit import report as core
+from d1ops.core.audit import sift
+from d1ops.core.audit.sift import Ignore
+from d1ops.core.places import NOWHERE, find_places
 from d1ops.core.schema import SELECT_OBJECTS, Schema
+from d1ops.errors import D1opsError, UsageError
+from d1ops.ops.workspace import read_catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from d1ops.config.model import Settings
+    from d1ops.core.audit.finding import Severity
     from d1ops.core.audit.report import Report
+    from d1ops.core.audit.sift import Sifted
+    from d1ops.core.places import Places
     from d1ops.core.queries import Query
     from d1ops.core.values import Row
     from d1ops.database.base import Database, Target
@@ -38,3 +49,59 @@ def audit(database: Database, queries: Sequence[Query], ledger: str) -> Audited:
         statistics = database.query(core.SELECT_STATISTICS).rows
     report = core.audit(schema, statistics, queries, ledger)
     return Audited(database.target, report, database.requests - before)
+
+
+# -- what is decided beside the target -------------------------------------------------------------------
+
+
+_IGNORE = re.compile(r"^[ \t]*\[\[[ \t]*audit[ \t]*\.[ \t]*ignore[ \t]*\]\]", re.MULTILINE)
+
+
+def read_ignores(settings: Settings) -> tuple[Ignore, ...]:
+    """Return what the configuration ignores, with the line of its file where each begins."""
+    said = settings.audit.ignore
+    if not said:
+        return ()
+    text = settings.source.read_text(encoding="utf-8-sig")
+    lines: list[int | None] = [text.count("\n", 0, found.start()) + 1 for found in _IGNORE.finditer(text)]
+    if len(lines) != len(said):  # written as an array of inline tables
+        lines = [None] * len(said)
+    return tuple(
+        Ignore(
+            rule=one.rule,
+            reason=one.reason,
+            table=one.table,
+            index=one.index,
+            query=one.query,
+            columns=one.columns,
+            path=settings.shown_source,
+            line=line,
+        )
+        for one, line in zip(said, lines, strict=True)
+    )
+
+
+def read_baseline_file(path: Path) -> dict[str, Severity]:
+    """Read a baseline. Raises UsageError for a file that is not there or is not one."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        hint = f"d1ops audit --write-baseline {path}"
+        raise UsageError(f"the baseline {path} cannot be read: {error.strerror}", hint=hint) from None
+    return sift.read_baseline(data, str(path))
+
+
+def places(settings: Settings, sifted: Sifted, tell: Callable[[str], None]) -> Places:
+    """Return where the catalog makes what the findings are about.
+
+    A catalog that cannot be read, or does not run, leaves findings without a place; `tell` hears why.
+    """
+    found = (*sifted.new, *sifted.known, *(finding for finding, _ in sifted.ignored))
+    if all(finding.path is not None for finding in found):
+        return NOWHERE
+    folders = settings.catalog
+    try:
+        return find_places(read_catalog(settings.project, folders.migrations, folders.rollbacks).migrations)
+    except D1opsError as error:
+        tell(f"where tables are made is not known: {error}")
+        return NOWHERE
