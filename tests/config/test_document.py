@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VALID = {
-    "": ["protected", "state", "token_command", "database", "catalog", "backup"],
+    "": ["protected", "state", "token_command", "database", "catalog", "backup", "audit"],
     "database": [
         "kind", "path", "account_id", "database_id", "database_name", "binding", "persist", "node_modules",
         "wrangler", "wrangler_env",
     ],
     "catalog": ["migrations", "rollbacks", "queries", "ledger"],
     "backup": ["max_bytes"],
+    "audit": ["ignore"],
+    "audit.ignore": ["rule", "reason", "table", "index", "query", "columns"],
 }  # fmt: skip
+IGNORE = '[database]\nkind = "sqlite"\n[[audit.ignore]]\nrule = "full-scan"\nreason = "few rows"\n'
 KNOWN = sorted({key for keys in VALID.values() for key in keys})
 
 
@@ -179,6 +182,7 @@ def test_a_wrong_value_is_named_by_file_and_key(tmp_path: Path, text: str, key: 
         ('[database]\nkind = "cloudflare"\nid = "x"\n', "database.id", None),
         ('[database]\nkind = "cloudflare"\naccount = "x"\n', "database.account", "database.account_id"),
         ('[database]\nkind = "sqlite"\n[env.dev]\n', "env", None),
+        (f"{IGNORE}tabel = 't'\n", "audit.ignore[0].tabel", "audit.ignore.table"),
         ('env = "dev"\nproject = "/"\n[database]\nkind = "sqlite"\n', "env", None),
     ],
 )
