@@ -200,7 +200,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_name(tmp_path: Path, text: s
 
 
 @given(
-    table=st.sampled_from(list(VALID)),
+    table=st.sampled_from([table for table in VALID if "." not in table]),
     key=st.text(max_size=20).filter(lambda key: key not in KNOWN and "token" not in key.lower()),
     value=st.text("s3cret", min_size=7),
 )
@@ -208,7 +208,7 @@ def test_no_unknown_key_gets_through_and_no_value_is_repeated(
     tmp_path_factory: pytest.TempPathFactory, table: str, key: str, value: str
 ) -> None:
     given = Document(tmp_path_factory.mktemp("keys") / "dev.toml", "config/dev.toml")
-    content: dict[str, object] = {"database": {"kind": "sqlite"}, "catalog": {}, "backup": {}}
+    content: dict[str, object] = {"database": {"kind": "sqlite"}, "catalog": {}, "backup": {}, "audit": {}}
     inner = content[table] if table else content
     assert isinstance(inner, dict)
     inner[key] = value

@@ -61,6 +61,7 @@ def test_everything_has_a_default_but_the_kind(tmp_path: Path) -> None:
         "protected": False,
         "state": ".d1ops",
         "token_command": (),
+        "audit": {"ignore": ()},
         "database": {
             "kind": "sqlite",
             "path": ".d1ops/dev.sqlite",
@@ -727,3 +728,39 @@ def test_the_sample_project_has_three_envs(pytestconfig: pytest.Config) -> None:
         assert settings.at(settings.catalog.migrations).is_dir()
         assert settings.at(settings.catalog.rollbacks).is_dir()
         assert settings.at(settings.catalog.queries).is_dir()
+
+
+# -- what the audit ignores ------------------------------------------------------------------------------
+
+
+def test_ignores_are_read_with_their_reasons(tmp_path: Path) -> None:
+    config(
+        tmp_path,
+        "dev",
+        '[database]\nkind = "sqlite"\n[[audit.ignore]]\nrule = "full-scan"\nquery = "inbox"\nreason = "few rows"\n'
+        '[[audit.ignore]]\nrule = "foreign-key-without-index"\ntable = "logs"\ncolumns = ["job_id"]\nreason = "never"\n',
+    )
+    first, second = load_settings(tmp_path, "dev", {}).audit.ignore
+    assert (first.rule, first.query, first.table, first.reason) == ("full-scan", "inbox", None, "few rows")
+    assert (second.table, second.columns) == ("logs", ("job_id",))
+
+
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [("full-scans", "full-scan"), ("foreign-key", "foreign-key-without-index"), ("unused-ignore", None), ("x", None)],
+)
+def test_an_ignore_of_a_rule_that_does_not_exist_is_refused(tmp_path: Path, rule: str, hint: str | None) -> None:
+    config(tmp_path, "dev", f'[database]\nkind = "sqlite"\n[[audit.ignore]]\nrule = "{rule}"\nreason = "r"\n')
+    with pytest.raises(ConfigError, match="is not a rule that can be ignored") as refused:
+        load_settings(tmp_path, "dev", {})
+    assert refused.value.key == "audit.ignore[0].rule"
+    if hint is None:
+        assert "full-scan" in (refused.value.hint or "")
+    else:
+        assert refused.value.hint == hint
+
+
+def test_an_ignore_without_a_reason_is_refused(tmp_path: Path) -> None:
+    config(tmp_path, "dev", '[database]\nkind = "sqlite"\n[[audit.ignore]]\nrule = "full-scan"\n')
+    with pytest.raises(ConfigError, match=r"audit\.ignore\[0\]\.reason is missing"):
+        load_settings(tmp_path, "dev", {})

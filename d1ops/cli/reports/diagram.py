@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
+import html
 from typing import TYPE_CHECKING
 
 from d1ops.cli.reports.layout import lay_out
-from d1ops.cli.text import count
+from d1ops.cli.text import count, one_line
 from d1ops.core.sql import fold
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def diagram(relations: Relations) -> str:
     A foreign key whose parent is not among the tables is a row in its box without a line.
     """
     names = {fold(table): table for table in relations.tables}
-    rows = {table: [] for table in relations.tables}  # type: dict[str, list[Link]]
+    rows: dict[str, list[Link]] = {table: [] for table in relations.tables}
     for link in relations.links:
         rows[names[fold(link.child)]].append(link)
     lines = [(names[fold(one.child)], names[fold(one.parent)], one) for one in relations.links if fold(one.parent) in names]
@@ -66,6 +66,10 @@ def _columns(link: Link) -> str:
     return ", ".join(link.columns)
 
 
+def _escaped(text: str) -> str:
+    return html.escape(one_line(text))
+
+
 def _short(text: str) -> str:
     return text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 1] + "…"
 
@@ -73,16 +77,16 @@ def _short(text: str) -> str:
 def _box(table: str, box: Box, links: Sequence[Link]) -> str:
     bad = any(not link.is_indexed for link in links)
     parts = [
-        f'<g class="table{" bad" if bad else ""}" data-table="{escape(table)}"'
-        f' transform="translate({box.x:.1f} {box.y:.1f})"><title>{escape(table)}</title>',
+        f'<g class="table{" bad" if bad else ""}" data-table="{_escaped(table)}"'
+        f' transform="translate({box.x:.1f} {box.y:.1f})"><title>{_escaped(table)}</title>',
         f'<rect width="{box.width:.1f}" height="{box.height:.1f}" rx="4"/>',
-        f'<text class="name" x="{_PAD:.0f}" y="19">{escape(_short(table))}</text>',
+        f'<text class="name" x="{_PAD:.0f}" y="19">{_escaped(_short(table))}</text>',
     ]
     for number, link in enumerate(links):
         y = _HEAD + _ROW * number + 13
         parts.append(
             f'<text class="key{"" if link.is_indexed else " bad"}" x="{_PAD:.0f}" y="{y:.0f}">'
-            f"{escape(_short(_columns(link)))}{'' if link.is_indexed else ' (no index)'}</text>"
+            f"{_escaped(_short(_columns(link)))}{'' if link.is_indexed else ' (no index)'}</text>"
         )
     return "".join([*parts, "</g>"])
 
@@ -105,8 +109,8 @@ def _line(layout: Layout, child: str, parent: str, row: int, link: Link) -> str:
     state = "" if link.is_indexed else " bad"
     said = f"{link.child} ({_columns(link)}) references {link.parent}" + ("" if link.is_indexed else ", no index")
     return (
-        f'<path class="link{state}" data-child="{escape(child)}" data-parent="{escape(parent)}"'
-        f' marker-end="url(#to{"-bad" if state else ""})" d="{path}"><title>{escape(said)}</title></path>'
+        f'<path class="link{state}" data-child="{_escaped(child)}" data-parent="{_escaped(parent)}"'
+        f' marker-end="url(#to{"-bad" if state else ""})" d="{path}"><title>{_escaped(said)}</title></path>'
     )
 
 

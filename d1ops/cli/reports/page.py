@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import d1ops
+from d1ops.cli.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +70,7 @@ def _environment() -> Environment:
         loader=PackageLoader(_PACKAGE, "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -76,9 +78,14 @@ def _environment() -> Environment:
     return environment
 
 
+def _visible(value: object) -> object:
+    """Make control characters visible: HTML has no way to carry most of them."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _breakable(text: str) -> Markup:
     """Let a long name break where it has a joint."""
-    return Markup(re.sub(r"[/_.]", lambda found: f"{found[0]}<wbr>", str(escape(text))))
+    return Markup(re.sub(r"[/_.]", lambda found: f"{found[0]}<wbr>", str(escape(printable(text)))))
 
 
 @cache

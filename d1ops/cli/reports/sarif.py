@@ -60,7 +60,7 @@ def _rule(rule: RuleText) -> dict[str, Any]:
 
 def _result(findings: Findings, item: Item, numbers: dict[str, int], number: int) -> dict[str, Any]:
     """Return a result. `number` counts the findings of one key, from 1."""
-    digest = hashlib.sha256(item.key.encode()).hexdigest()
+    digest = hashlib.sha256(item.key.encode(errors="surrogatepass")).hexdigest()
     text = f"{item.message}\n\n{item.remedy}" + (f"\n\n{item.fix_sql}" if item.fix_sql else "")
     result: dict[str, Any] = {
         "ruleId": item.rule,
