@@ -92,8 +92,6 @@ class Command:
         app.command(self.name, help=inspect.getdoc(function), epilog=f"\b\nExamples:\n{shown}")(entry)
 
 
-def command(
-    name: str, *examples: str, formats: type[StrEnum] = Format
-) -> Callable[[Callable[..., ExitCode]], Command]:
+def command(name: str, *examples: str, formats: type[StrEnum] = Format) -> Callable[[Callable[..., ExitCode]], Command]:
     """Make a command of a function that takes a `Call` first. Its docstring is the help."""
     return lambda function: Command(name, function, examples, formats)

@@ -25,7 +25,7 @@ def at(file: str, line: int) -> Place:
 def test_a_table_an_index_and_the_lines_of_columns() -> None:
     found = places(
         m0001='-- first\nCREATE TABLE "Users" (\n  id TEXT PRIMARY KEY, -- (a, b\n  "e mail" TEXT,\n  plan TEXT\n);\n',
-        m0002="\n\nCREATE UNIQUE INDEX\n  users_mail ON users (\"e mail\");",
+        m0002='\n\nCREATE UNIQUE INDEX\n  users_mail ON users ("e mail");',
     )
     assert found.of_table("USERS") == at("0001", 2)
     assert found.of_table("users", ("ID",)) == at("0001", 3)
@@ -78,7 +78,9 @@ def test_the_last_object_of_a_name_counts_and_one_that_is_dropped_is_still_found
 def test_every_object_of_the_sample_is_made_by_the_statement_that_is_pointed_at() -> None:
     catalog = read_catalog(REPOSITORY, "db/migrations", "db/rollbacks")
     found = find_places(catalog.migrations)
-    objects = [o for o in schema_of(replay(catalog.migrations)).objects if o.sql is not None and o.name != "sqlite_sequence"]
+    objects = [
+        o for o in schema_of(replay(catalog.migrations)).objects if o.sql is not None and o.name != "sqlite_sequence"
+    ]
     assert len(objects) > 50
     for o in objects:
         place = found.of_table(o.name) if o.type == "table" else found.of_index(o.name)

@@ -97,7 +97,9 @@ findings = st.lists(
 
 
 @given(findings, findings)
-def test_every_finding_is_in_one_place_and_a_baseline_knows_its_own(before: list[Finding], after: list[Finding]) -> None:
+def test_every_finding_is_in_one_place_and_a_baseline_knows_its_own(
+    before: list[Finding], after: list[Finding]
+) -> None:
     text = baseline_text(before)
     baseline = read_baseline(text.encode(), "b.json")
     assert baseline_text(reversed(before)) == text

@@ -120,7 +120,9 @@ def audit(
             files.write_whole(write_baseline, baseline_text((*sifted.new, *sifted.known)))
             workspace.tell(f"baseline: {write_baseline}")
         if sifted.outdated and write_baseline is None:
-            workspace.tell(f"{len(sifted.outdated)} of the baseline are mended; --write-baseline {baseline} forgets them")
+            workspace.tell(
+                f"{len(sifted.outdated)} of the baseline are mended; --write-baseline {baseline} forgets them"
+            )
         _answer(call, found, done.report.summary)
     return ExitCode.NO if found.is_no and write_baseline is None else ExitCode.DONE
 
@@ -135,7 +137,7 @@ def _answer(call: Call, found: Findings, summary: Summary) -> None:
         case FindingsFormat.SARIF | FindingsFormat.JUNIT:
             call.answer(rendered(call.format.value, found, call.document).splitlines())
         case FindingsFormat.GITHUB:
-            call.answer(github.annotations(found))
+            call.answer(github.workflow_commands(found))
             file = os.environ.get(github.SUMMARY_VARIABLE)
             if file:
                 with Path(file).open("a", encoding="utf-8") as summaries:

@@ -31,7 +31,9 @@ def diagram(relations: Relations) -> str:
     rows: dict[str, list[Link]] = {table: [] for table in relations.tables}
     for link in relations.links:
         rows[names[fold(link.child)]].append(link)
-    lines = [(names[fold(one.child)], names[fold(one.parent)], one) for one in relations.links if fold(one.parent) in names]
+    lines = [
+        (names[fold(one.child)], names[fold(one.parent)], one) for one in relations.links if fold(one.parent) in names
+    ]
     layout = lay_out(
         {table: _size(table, links) for table, links in rows.items()}, [(child, parent) for child, parent, _ in lines]
     )

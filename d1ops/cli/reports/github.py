@@ -30,7 +30,7 @@ _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO
 # -- annotations -----------------------------------------------------------------------------------------
 
 
-def annotations(findings: Findings) -> list[str]:
+def workflow_commands(findings: Findings) -> list[str]:
     """Return one workflow command for each new finding."""
     return [_annotation(findings, item) for item in findings.of(State.NEW)]
 

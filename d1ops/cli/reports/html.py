@@ -56,9 +56,7 @@ def html(findings: Findings) -> str:
 
 def _verdict(findings: Findings) -> str:
     failing = sum(findings.fails(item) for item in findings.items)
-    quiet = [
-        f"{number} {state.value}" for state in (State.KNOWN, State.IGNORED) if (number := len(findings.of(state)))
-    ]
+    quiet = [f"{number} {state.value}" for state in (State.KNOWN, State.IGNORED) if (number := len(findings.of(state)))]
     beside = f" ({', '.join(quiet)})" if quiet else ""
     if failing:
         return f"{count(failing, 'finding')} to act on{beside}"

@@ -113,9 +113,7 @@ class Findings:
 
     def fails(self, item: Item) -> bool:
         """Return whether an item makes the answer no."""
-        return (
-            item.state is State.NEW and self.fails_from is not None and item.severity.rank >= self.fails_from.rank
-        )
+        return item.state is State.NEW and self.fails_from is not None and item.severity.rank >= self.fails_from.rank
 
     @property
     def is_no(self) -> bool:

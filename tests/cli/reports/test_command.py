@@ -96,9 +96,7 @@ def test_reports_are_files_by_their_ending_and_of_their_owner_alone(bad: Shell) 
     ("name", "words"),
     [("report.pdf", "its ending says no kind"), ("no/a.html", "does not exist"), ("config", "says no kind")],
 )
-def test_a_report_that_cannot_be_written_is_refused_before_anything_is_asked(
-    bad: Shell, name: str, words: str
-) -> None:
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_asked(bad: Shell, name: str, words: str) -> None:
     refused = bad("audit", "--report", "a.html", "--report", name)
     assert refused.code == 2
     assert words in refused.err

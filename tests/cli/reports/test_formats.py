@@ -102,7 +102,7 @@ def test_paths_count_from_the_root_of_the_repository() -> None:
     inside = replace(FINDINGS, folder="apps/api")
     location = results(inside)[1]["locations"][0]["physicalLocation"]
     assert location["artifactLocation"]["uri"] == "apps/api/db/queries/q.sql"
-    assert "file=apps/api/db/queries/q.sql,line=1" in github.annotations(inside)[1]
+    assert "file=apps/api/db/queries/q.sql,line=1" in github.workflow_commands(inside)[1]
     assert "apps/api/db/queries/q.sql:1: warning" in junit(inside)
 
 
@@ -149,7 +149,9 @@ def test_junit_uses_nothing_that_pytest_does_not_write_itself(tmp_path: Path) ->
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", *options, tmp_path], capture_output=True, text=True)
     assert done.returncode == 1, done.stdout
     theirs = grammar(ElementTree.parse(peer).getroot())
-    totals = {("testsuites", f"@{name}") for name in ("tests", "failures", "errors")}  # as every reader of it takes them
+    totals = {
+        ("testsuites", f"@{name}") for name in ("tests", "failures", "errors")
+    }  # as every reader of it takes them
     own = {("failure", "@type"), ("testsuites", "@name")}
     assert grammar(ElementTree.fromstring(junit(FINDINGS))) - theirs <= totals | own
 
@@ -177,7 +179,7 @@ def understood(line: str) -> tuple[str, dict[str, str], str]:
 @given(st.text(), st.text(min_size=1), st.text(min_size=1))
 def test_an_annotation_says_what_was_meant_whatever_it_holds(message: str, about: str, path: str) -> None:
     found = item(message=message, about=about, path=path, line=3)
-    (line,) = github.annotations(replace(FINDINGS, items=(found,)))
+    (line,) = github.workflow_commands(replace(FINDINGS, items=(found,)))
     assert "\n" not in line
     assert "\r" not in line
     name, properties, said = understood(line)
@@ -187,7 +189,7 @@ def test_an_annotation_says_what_was_meant_whatever_it_holds(message: str, about
 
 
 def test_only_new_findings_are_annotated_each_by_its_weight() -> None:
-    lines = [understood(line) for line in github.annotations(FINDINGS)]
+    lines = [understood(line) for line in github.workflow_commands(FINDINGS)]
     assert [name for name, _, _ in lines] == ["error", "warning", "notice", "notice"]
     assert "file" not in lines[3][1]
 

@@ -47,7 +47,9 @@ DARK_PANEL, LIGHT_PANEL = "rgb(28, 32, 36)", "rgb(255, 255, 255)"
 def sample() -> Findings:
     """The sample database without its last migration, and queries that it does not serve."""
     migrations = read_catalog(REPOSITORY, "db/migrations", "db/rollbacks").migrations
-    report = audit(schema_of(replay(migrations[:-1])), (), parse_queries(QUERIES, "db/queries/bad.sql"), "d1_migrations")
+    report = audit(
+        schema_of(replay(migrations[:-1])), (), parse_queries(QUERIES, "db/queries/bad.sql"), "d1_migrations"
+    )
     ignores = (Ignore("full-scan", "few rows", query="count of messages"),)
     return of_audit(
         report,
@@ -105,9 +107,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 def shown(page: Page) -> list[str]:
     """The findings that can be seen, in their order: rule and what they are about."""
     rows = page.locator("#findings-table tbody tr:visible")
-    return [
-        f"{row.locator('td').nth(1).inner_text()}: {row.locator('td').nth(2).inner_text()}" for row in rows.all()
-    ]
+    return [f"{row.locator('td').nth(1).inner_text()}: {row.locator('td').nth(2).inner_text()}" for row in rows.all()]
 
 
 def expected(findings: Findings) -> list[str]:
@@ -161,7 +161,9 @@ def test_a_heading_sorts_and_sorts_back(page: Page, heading: str, column: int) -
     cells = page.locator(f"#findings-table tbody td:nth-child({column + 1})")
     button.click()
     rising = cells.all_inner_texts()
-    assert page.locator("#findings-table th[aria-sort]").evaluate_all("all => all.map(h => h.ariaSort)") == ["ascending"]
+    assert page.locator("#findings-table th[aria-sort]").evaluate_all("all => all.map(h => h.ariaSort)") == [
+        "ascending"
+    ]
     button.click()
     falling = cells.all_inner_texts()
     assert page.locator("#findings-table th[aria-sort=descending]").inner_text() == heading
