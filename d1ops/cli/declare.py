@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -18,6 +17,7 @@ from d1ops.cli.failure import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from enum import StrEnum
 
     from d1ops.errors import ExitCode
 
@@ -83,7 +83,7 @@ class Command:
             call = Call(given.pop("env"), given.pop("format"), given.pop("project"), given.pop("database"))
             return guarded(call, lambda: function(call, **given))
 
-        form = Annotated[self.formats, typer.Option("--format", help="What standard output carries.")]
+        form: object = Annotated[self.formats, typer.Option("--format", help="What standard output carries.")]
         first, *others = _COMMON
         parameters = [*own, first, _common("format", self.formats("text"), form), *others]
         entry.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads

@@ -738,7 +738,8 @@ def test_ignores_are_read_with_their_reasons(tmp_path: Path) -> None:
         tmp_path,
         "dev",
         '[database]\nkind = "sqlite"\n[[audit.ignore]]\nrule = "full-scan"\nquery = "inbox"\nreason = "few rows"\n'
-        '[[audit.ignore]]\nrule = "foreign-key-without-index"\ntable = "logs"\ncolumns = ["job_id"]\nreason = "never"\n',
+        '[[audit.ignore]]\nrule = "foreign-key-without-index"\ntable = "logs"\ncolumns = ["job_id"]\n'
+        'reason = "never"\n',
     )
     first, second = load_settings(tmp_path, "dev", {}).audit.ignore
     assert (first.rule, first.query, first.table, first.reason) == ("full-scan", "inbox", None, "few rows")

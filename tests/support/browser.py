@@ -55,7 +55,7 @@ def unpacked() -> Path:
 def chromium() -> Iterator[Browser]:
     """A browser that reaches nothing, with a profile of its own that is thrown away."""
     folder = unpacked()
-    environment = {
+    environment: dict[str, str | float | bool] = {
         **os.environ,
         "LD_LIBRARY_PATH": str(folder / "al2023" / "lib"),
         "FONTCONFIG_FILE": str(folder / "fonts.conf"),

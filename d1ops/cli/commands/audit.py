@@ -107,6 +107,7 @@ def audit(
             has_baseline=known is not None,
             made_at=workspace.timestamp(),
             folder=files.repository_folder(settings.project),
+            source=settings.shown_source,
         )
         call.note(
             target=target_document(workspace, None),

@@ -32,6 +32,7 @@ def of_audit(
     has_baseline: bool,
     made_at: str,
     folder: str,
+    source: str,
 ) -> Findings:
     """Return the findings of an audit with their rules, places, figures and the tables around them."""
     return Findings(
@@ -48,6 +49,7 @@ def of_audit(
         made_at=made_at,
         tool_version=d1ops.__version__,
         folder=folder,
+        source=source,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from d1ops.cli.reports.layout import lay_out
@@ -127,7 +128,7 @@ def _ways(layout: Layout, child: str, parent: str) -> Iterator[Point]:
 
 def _through(points: Sequence[Point]) -> Iterator[str]:
     """Yield the curves between columns and the straight ways through them."""
-    for number, ((x, y), (end_x, end_y)) in enumerate(zip(points, points[1:], strict=False)):
+    for number, ((x, y), (end_x, end_y)) in enumerate(pairwise(points)):
         if number % 2:
             yield f"H{end_x:.1f}"
         else:

@@ -7,8 +7,8 @@ where it makes the answer no; one that is known or ignored skips it, and one too
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
 
 from d1ops.cli.reports.model import State
 
@@ -22,21 +22,21 @@ _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def junit(findings: Findings) -> str:
     """Return the XML document."""
     suites = [_suite(findings, rule) for rule in findings.rules]
-    root = ElementTree.Element("testsuites", _totals(f"d1ops {findings.category}", suites))
+    root = ET.Element("testsuites", _totals(f"d1ops {findings.category}", suites))
     root.extend(suites)
-    ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _totals(name: str, suites: list[ElementTree.Element]) -> dict[str, str]:
+def _totals(name: str, suites: list[ET.Element]) -> dict[str, str]:
     sums = {key: str(sum(int(suite.get(key, "0")) for suite in suites)) for key in ("tests", "failures", "errors")}
     return {"name": _legal(name), **sums}
 
 
-def _suite(findings: Findings, rule: RuleText) -> ElementTree.Element:
+def _suite(findings: Findings, rule: RuleText) -> ET.Element:
     found = [item for item in findings.items if item.rule == rule.id]
     cases = [_case(findings, item) for item in found] or [_new_case(rule.id, rule.title, "no finding")]
-    suite = ElementTree.Element(
+    suite = ET.Element(
         "testsuite",
         {
             "name": rule.id,
@@ -53,28 +53,26 @@ def _suite(findings: Findings, rule: RuleText) -> ElementTree.Element:
     return suite
 
 
-def _new_case(rule: str, name: str, said: str | None) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", {"classname": f"d1ops.{rule}", "name": _legal(name), "time": "0"})
+def _new_case(rule: str, name: str, said: str | None) -> ET.Element:
+    case = ET.Element("testcase", {"classname": f"d1ops.{rule}", "name": _legal(name), "time": "0"})
     if said is not None:
-        ElementTree.SubElement(case, "system-out").text = _legal(said)
+        ET.SubElement(case, "system-out").text = _legal(said)
     return case
 
 
-def _case(findings: Findings, item: Item) -> ElementTree.Element:
+def _case(findings: Findings, item: Item) -> ET.Element:
     name = item.key.removeprefix(item.rule).strip() or item.rule
     text = _text(findings, item)
     if findings.fails(item):
         case = _new_case(item.rule, name, None)
-        failure = ElementTree.SubElement(
-            case, "failure", {"type": item.severity.value, "message": _legal(item.message)}
-        )
+        failure = ET.SubElement(case, "failure", {"type": item.severity.value, "message": _legal(item.message)})
         failure.text = _legal(text)
     elif item.state is State.NEW:
         case = _new_case(item.rule, name, text)
     else:
         case = _new_case(item.rule, name, None)
         why = f"ignored: {item.reason}" if item.state is State.IGNORED else "known: it is in the baseline"
-        ElementTree.SubElement(case, "skipped", {"type": item.state.value, "message": _legal(why)}).text = _legal(text)
+        ET.SubElement(case, "skipped", {"type": item.state.value, "message": _legal(why)}).text = _legal(text)
     return case
 
 

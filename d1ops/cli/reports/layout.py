@@ -38,7 +38,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The boxes by name; the lanes that the lines to a table take, by its name: left and right end of each; the size."""
+    """The boxes by name; the lanes that the lines to a table take, by its name: both ends of each; the size."""
 
     boxes: Mapping[str, Box]
     lanes: Mapping[str, tuple[tuple[Point, Point], ...]]
@@ -106,12 +106,14 @@ def _acyclic(order: Sequence[str], pairs: Sequence[tuple[str, str]]) -> dict[str
         stack = [(start, iter(parents[start]))]
         while stack:
             name, rest = stack[-1]
-            parent = next(rest, None)
-            if parent is None:
+            try:
+                parent = next(rest)
+            except StopIteration:
                 stack.pop()
                 path.discard(name)
                 done.add(name)
-            elif parent not in path:
+                continue
+            if parent not in path:
                 kept[name].append(parent)
                 if parent not in done:
                     path.add(parent)
@@ -262,7 +264,7 @@ def _add_loose(names: Sequence[str], sizes: Mapping[str, Point], layout: Layout)
     if not names:
         return layout
     total = sum((sizes[name][0] + GAP) * (sizes[name][1] + GAP) for name in names)
-    width = max(layout.width, sqrt(total * _ASPECT), max(sizes[name][0] for name in names))
+    width = max(layout.width, sqrt(total * _ASPECT), *(sizes[name][0] for name in names))
     boxes = dict(layout.boxes)
     x, y, tallest, right = 0.0, layout.height + (2 * GAP if layout.boxes else 0.0), 0.0, 0.0
     for name in names:

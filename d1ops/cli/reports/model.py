@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Severity
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class State(StrEnum):
@@ -72,7 +68,7 @@ class Link:
     parent: str
     parent_columns: tuple[str, ...]
     on_delete: str
-    is_indexed: bool
+    is_indexed: bool = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +86,8 @@ class Findings:
     `name` is the command (`audit`), `category` tells reports of one project apart (`audit/staging`). `facts` say what
     was looked at and `figures` what was counted, as label and text. Items of a state other than new never fail.
     `fails_from` is the least severity that makes the answer no, None when nothing does. `has_baseline` says whether
-    the state known could occur. `made_at` is RFC 3339. `folder` is the project's in its repository, "" for the root.
+    the state known could occur. `made_at` is RFC 3339. `folder` is the project's in its repository, "" for the root;
+    `source` is the file that names what was looked at, for readers that show nothing without a file.
     """
 
     name: str
@@ -106,6 +103,7 @@ class Findings:
     made_at: str = ""
     tool_version: str = ""
     folder: str = ""
+    source: str = ""
 
     def of(self, state: State) -> tuple[Item, ...]:
         """Return the items of a state, in their order."""
@@ -128,8 +126,3 @@ class Findings:
     def in_repository(self, path: str) -> str:
         """Return the path of a file from the root of the repository, as CI systems count it."""
         return f"{self.folder}/{path}" if self.folder else path
-
-
-def placed(items: Iterable[Item], path: str) -> tuple[Item, ...]:
-    """Return the items with `path` where they have none: some readers show nothing without a file."""
-    return tuple(item if item.path else replace(item, path=path, line=1) for item in items)

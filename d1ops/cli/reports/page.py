@@ -53,15 +53,15 @@ def shell(
         sections=sections,
         body=body,
         policy=policy,
-        style=Markup(style),
-        script=Markup(script),
+        style=Markup(style),  # noqa: S704 - a file of the package
+        script=Markup(script),  # noqa: S704 - a file of the package
         footer=f"Made by d1ops {d1ops.__version__}{f' at {made_at}' if made_at else ''}.",
     )
 
 
 def render(template: str, **values: Any) -> Markup:
     """Fill a template of the package. Every value is escaped but `Markup`."""
-    return Markup(_environment().get_template(template).render(values))
+    return Markup(_environment().get_template(template).render(values))  # noqa: S704 - the template escapes
 
 
 @cache
@@ -85,7 +85,7 @@ def _visible(value: object) -> object:
 
 def _breakable(text: str) -> Markup:
     """Let a long name break where it has a joint."""
-    return Markup(re.sub(r"[/_.]", lambda found: f"{found[0]}<wbr>", str(escape(printable(text)))))
+    return Markup(re.sub(r"[/_.]", lambda found: f"{found[0]}<wbr>", str(escape(printable(text)))))  # noqa: S704 - escaped
 
 
 @cache

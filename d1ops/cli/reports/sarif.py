@@ -70,7 +70,12 @@ def _result(findings: Findings, item: Item, numbers: dict[str, int], number: int
             "primaryLocationLineHash": f"{digest[:16]}:{number}",
             "d1opsFinding/v1": f"{digest}:{number}",
         },
-        "properties": {"key": item.key, **({"fixSql": item.fix_sql} if item.fix_sql else {})},
+        "properties": {
+            "key": item.key,
+            **({"fixSql": item.fix_sql} if item.fix_sql else {}),
+            **({"plan": list(item.plan)} if item.plan else {}),
+            **({"planAfter": list(item.plan_after)} if item.plan_after else {}),
+        },
     }
     if item.rule in numbers:
         result["ruleIndex"] = numbers[item.rule]
@@ -86,11 +91,13 @@ def _result(findings: Findings, item: Item, numbers: dict[str, int], number: int
 
 def _location(findings: Findings, item: Item) -> dict[str, Any]:
     location: dict[str, Any] = {}
-    if item.path is not None:
-        uri = quote(findings.in_repository(item.path))
-        location["physicalLocation"] = {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}}
-        if item.line:
-            location["physicalLocation"]["region"] = {"startLine": item.line}
+    path = item.path or findings.source
+    if path:
+        uri = quote(findings.in_repository(path))
+        location["physicalLocation"] = {
+            "artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"},
+            "region": {"startLine": item.line or 1},
+        }
     if item.about:
         location["logicalLocations"] = [{"name": item.about, "kind": "table" if item.table else "query"}]
     return location

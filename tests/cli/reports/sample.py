@@ -56,9 +56,9 @@ FINDINGS = Findings(
     relations=Relations(
         ("users", "reviews", "folders", "loose"),
         (
-            Link("reviews", ("user_id",), "users", ("id",), "CASCADE", False),
-            Link("folders", ("parent_id",), "folders", ("id",), "NO ACTION", True),
-            Link("reviews", ("gone_id",), "gone", (), "NO ACTION", True),
+            Link("reviews", ("user_id",), "users", ("id",), "CASCADE", is_indexed=False),
+            Link("folders", ("parent_id",), "folders", ("id",), "NO ACTION", is_indexed=True),
+            Link("reviews", ("gone_id",), "gone", (), "NO ACTION", is_indexed=True),
         ),
     ),
     has_baseline=True,
@@ -87,7 +87,7 @@ HOSTILE_FINDINGS = replace(
         )
         for number, (severity, state) in enumerate(zip(Severity, State, strict=True), 1)
     ),
-    relations=Relations((HOSTILE,), (Link(HOSTILE, (HOSTILE,), HOSTILE, (HOSTILE,), HOSTILE, False),)),
+    relations=Relations((HOSTILE,), (Link(HOSTILE, (HOSTILE,), HOSTILE, (HOSTILE,), HOSTILE, is_indexed=False),)),
     facts=((HOSTILE, HOSTILE),),
     figures=((HOSTILE, HOSTILE),),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_a_catalog_that_does_not_run_costs_the_places_and_no_finding(bad: Shell)
 
 def test_each_format_is_all_that_standard_output_has(bad: Shell) -> None:
     assert bad("audit", "--format", "sarif").json["version"] == "2.1.0"
-    assert ElementTree.fromstring(bad("audit", "--format", "junit").out).get("failures") == "2"
+    assert ET.fromstring(bad("audit", "--format", "junit").out).get("failures") == "2"
     lines = bad("audit", "--format", "github").out.splitlines()
     assert [line.split(" ")[0] for line in lines] == ["::error", "::warning"]
     for form in ("sarif", "junit", "github", "text", "json"):
@@ -85,7 +85,7 @@ def test_reports_are_files_by_their_ending_and_of_their_owner_alone(bad: Shell) 
     read = {name: (bad.root / name).read_text() for name in names}
     assert read["a.html"].startswith("<!doctype html>")
     assert json.loads(read["a.sarif"])["version"] == json.loads(read["b.sarif.json"])["version"] == "2.1.0"
-    assert ElementTree.fromstring(read["a.xml"]).tag == "testsuites"
+    assert ET.fromstring(read["a.xml"]).tag == "testsuites"
     assert json.loads(read["a.JSON"]) == answer.json
     assert read["a.md"].startswith("## Index audit")
     assert {stat.S_IMODE((bad.root / name).stat().st_mode) for name in names} == {0o600}

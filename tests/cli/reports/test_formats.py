@@ -6,12 +6,12 @@ import json
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
-from xml.etree import ElementTree
 
 import jsonschema_rs
 import pytest
@@ -69,6 +69,11 @@ def test_a_sarif_result_names_rule_level_place_and_state() -> None:
     assert unquote(location["artifactLocation"]["uri"]) == FINDINGS.items[0].path
     assert location["region"] == {"startLine": 12}
     assert "physicalLocation" not in fourth["locations"][0]
+    named = results(replace(FINDINGS, source="config/staging.toml"))[3]["locations"][0]["physicalLocation"]
+    assert named == {
+        "artifactLocation": {"uri": "config/staging.toml", "uriBaseId": "%SRCROOT%"},
+        "region": {"startLine": 1},
+    }
     assert [result["baselineState"] for result in (first, known)] == ["new", "unchanged"]
     assert ignored["suppressions"] == [{"kind": "external", "justification": "few | rows"}]
     assert "suppressions" not in first
@@ -126,14 +131,14 @@ def test_junit_is_read_by_another_program_with_the_same_counts(findings: Finding
 def test_a_junit_file_fails_exactly_where_the_command_does() -> None:
     for severity in (*Severity, None):
         findings = replace(FINDINGS, fails_from=severity)
-        root = ElementTree.fromstring(junit(findings))
+        root = ET.fromstring(junit(findings))
         assert (root.get("failures") != "0") == findings.is_no
         assert len(root.findall(".//failure")) == int(root.get("failures", ""))
 
 
-def grammar(root: ElementTree.Element) -> set[tuple[str, str]]:
+def grammar(root: ET.Element) -> set[tuple[str, str]]:
     """Every element with its attributes and what stands in it."""
-    found = {(element.tag, f"@{name}") for element in root.iter() for name in element.keys()}
+    found = {(element.tag, f"@{name}") for element in root.iter() for name in element.attrib}
     return found | {(element.tag, child.tag) for element in root.iter() for child in element}
 
 
@@ -148,12 +153,12 @@ def test_junit_uses_nothing_that_pytest_does_not_write_itself(tmp_path: Path) ->
     options = ["-p", "no:cacheprovider", "-o", "junit_logging=all", f"--junitxml={peer}"]
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", *options, tmp_path], capture_output=True, text=True)
     assert done.returncode == 1, done.stdout
-    theirs = grammar(ElementTree.parse(peer).getroot())
+    theirs = grammar(ET.parse(peer).getroot())
     totals = {
         ("testsuites", f"@{name}") for name in ("tests", "failures", "errors")
     }  # as every reader of it takes them
     own = {("failure", "@type"), ("testsuites", "@name")}
-    assert grammar(ElementTree.fromstring(junit(FINDINGS))) - theirs <= totals | own
+    assert grammar(ET.fromstring(junit(FINDINGS))) - theirs <= totals | own
 
 
 # -- GitHub ----------------------------------------------------------------------------------------------

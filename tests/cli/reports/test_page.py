@@ -1,8 +1,9 @@
-"""The page of findings in a real Chromium: what it shows, sorts and filters, by mouse, by keyboard and without scripts."""
+"""The page of findings in a real Chromium: what it shows, sorts and filters, by mouse, keyboard and without scripts."""
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,6 +62,7 @@ def sample() -> Findings:
         has_baseline=False,
         made_at="2026-11-22T12:00:00Z",
         folder="",
+        source="config/staging.toml",
     )
 
 
@@ -272,7 +274,7 @@ def test_tab_reaches_every_control_in_the_order_of_the_page_with_a_visible_focus
         tops.append(where["top"])
     controls = page.locator("a:visible, button:visible, input:visible, select:visible, summary:visible").count()
     assert len(tops) == controls + 1, "the diagram can be reached too"
-    assert all(later > earlier - 60 for earlier, later in zip(tops[1:], tops[2:], strict=False)), "never back up"
+    assert all(later > earlier - 60 for earlier, later in pairwise(tops[1:])), "never back up"
 
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
@@ -368,11 +370,13 @@ CONTRAST = """
         }
         return [255, 255, 255];
     };
+    const says = (one) => Array.from(one.childNodes).some((n) => n.nodeType === 3 && n.data.trim());
     return Array.from(document.querySelectorAll(selector))
-        .filter((one) => one.checkVisibility() && Array.from(one.childNodes).some((n) => n.nodeType === 3 && n.data.trim()))
+        .filter((one) => one.checkVisibility() && says(one))
         .map((one) => {
             const a = light(rgb(getComputedStyle(one).color)), b = light(ground(one));
-            return [one.className + "|" + one.textContent.trim().slice(0, 40), (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
+            const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+            return [one.className + "|" + one.textContent.trim().slice(0, 40), ratio];
         });
 }
 """
