@@ -748,7 +748,12 @@ def test_ignores_are_read_with_their_reasons(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("rule", "hint"),
-    [("full-scans", "full-scan"), ("foreign-key", "foreign-key-without-index"), ("unused-ignore", None), ("x", None)],
+    [
+        ("full-scans", "full-scan"),
+        ("foreign-key-no-index", "foreign-key-without-index"),
+        ("unused-ignore", "unused-index"),
+        ("x", None),
+    ],
 )
 def test_an_ignore_of_a_rule_that_does_not_exist_is_refused(tmp_path: Path, rule: str, hint: str | None) -> None:
     config(tmp_path, "dev", f'[database]\nkind = "sqlite"\n[[audit.ignore]]\nrule = "{rule}"\nreason = "r"\n')

@@ -112,6 +112,11 @@ def shown(page: Page) -> list[str]:
     return [f"{row.locator('td').nth(1).inner_text()}: {row.locator('td').nth(2).inner_text()}" for row in rows.all()]
 
 
+def natural(text: str) -> list[tuple[int, str]]:
+    """The order of people: digits as numbers, case aside, punctuation before letters."""
+    return [(int(part or -1), "") if part.isdigit() else (-1, part) for part in re.findall(r"\d+|\D", text.lower())]
+
+
 def expected(findings: Findings) -> list[str]:
     return [f"{item.rule}: {item.about}" for item in findings.of(State.NEW)]
 
@@ -169,8 +174,8 @@ def test_a_heading_sorts_and_sorts_back(page: Page, heading: str, column: int) -
     button.click()
     falling = cells.all_inner_texts()
     assert page.locator("#findings-table th[aria-sort=descending]").inner_text() == heading
-    assert rising == sorted(rising, key=str.lower)
-    assert falling == sorted(falling, key=str.lower, reverse=True)
+    assert rising == sorted(rising, key=natural)
+    assert falling == sorted(falling, key=natural, reverse=True)
     assert len(set(rising)) > 1
 
 
@@ -307,9 +312,14 @@ def test_the_diagram_scrolls_and_zooms_by_keys_and_buttons(page: Page) -> None:
         page.keyboard.press("+")
     larger = page.evaluate(width)
     assert larger > before * 2
-    page.evaluate("document.getElementById('canvas').scrollLeft = 0")
+    canvas.evaluate(
+        """canvas => {
+            canvas.scrollLeft = 0;
+            canvas.addEventListener('scroll', () => { if (canvas.scrollLeft > 0) canvas.dataset.moved = 'yes'; });
+        }"""
+    )
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.getElementById('canvas').scrollLeft > 0")
+    page.locator("#canvas[data-moved=yes]").wait_for()
     page.keyboard.press("-")
     assert page.evaluate(width) < larger
     page.get_by_role("button", name="Fit").click()
