@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from d1ops.cli.reports.diagram import diagram
-from d1ops.cli.reports.model import State
+from d1ops.cli.reports.model import Relations, State
 from d1ops.cli.reports.page import render, shell
 from d1ops.cli.text import count
+from d1ops.core.sql import fold
 
 if TYPE_CHECKING:
     from d1ops.cli.reports.model import Findings
+
+
+MOST_TABLES = 400
+"""So many tables are drawn; of more, those with a key that no index serves, and their parents."""
+MOST_KEYS = 2_000
+"""So many foreign keys are listed; of more, those that no index serves."""
 
 
 def html(findings: Findings) -> str:
@@ -20,6 +27,9 @@ def html(findings: Findings) -> str:
     new, known, ignored = (findings.of(state) for state in (State.NEW, State.KNOWN, State.IGNORED))
     scripts = list(dict.fromkeys(item.fix_sql for item in new if item.fix_sql))
     relations = findings.relations if findings.relations and findings.relations.tables else None
+    drawn = _drawn(relations) if relations else None
+    links = sorted(relations.links, key=lambda link: link.is_indexed) if relations else []
+    listed = links if len(links) <= MOST_KEYS else [link for link in links if not link.is_indexed]
     body = render(
         "findings.html",
         findings=findings,
@@ -33,7 +43,9 @@ def html(findings: Findings) -> str:
         with_plans=any(item.plan or item.plan_after for item in new),
         scripts=scripts,
         relations=relations,
-        picture=Markup(diagram(relations)) if relations else "",  # noqa: S704 - it escapes every name itself
+        drawn=drawn,
+        listed=listed,
+        picture=Markup(diagram(drawn)) if drawn else "",  # noqa: S704 - it escapes every name itself
     )
     sections = [
         ("summary", "Summary"),
@@ -51,6 +63,22 @@ def html(findings: Findings) -> str:
         made_at=findings.made_at,
         styles=("findings.css",),
         scripts=("findings.js",),
+    )
+
+
+def _drawn(relations: Relations) -> Relations:
+    """Return what is drawn: everything, or the surroundings of the keys without an index that there is room for."""
+    if len(relations.tables) <= MOST_TABLES:
+        return relations
+    names = {fold(table): table for table in relations.tables}
+    wanted: dict[str, None] = {}
+    for link in relations.links:
+        ends = [names[fold(end)] for end in (link.child, link.parent) if fold(end) in names]
+        if not link.is_indexed and len({*wanted, *ends}) <= MOST_TABLES:
+            wanted.update(dict.fromkeys(ends))
+    return Relations(
+        tuple(table for table in relations.tables if table in wanted),
+        tuple(link for link in relations.links if names[fold(link.child)] in wanted),
     )
 
 

@@ -46,7 +46,7 @@ def shell(
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; base-uri 'none';"
         " form-action 'none'"
     )
-    return render(
+    page = render(
         "page.html",
         title=title,
         subtitle=subtitle,
@@ -57,6 +57,7 @@ def shell(
         script=Markup(script),  # noqa: S704 - a file of the package
         footer=f"Made by d1ops {d1ops.__version__}{f' at {made_at}' if made_at else ''}.",
     )
+    return str(page)
 
 
 def render(template: str, **values: Any) -> Markup:

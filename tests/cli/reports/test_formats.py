@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from junitparser import Failure, JUnitXml, Skipped
 
 from d1ops.cli.reports import github
-from d1ops.cli.reports.html import html
+from d1ops.cli.reports.html import MOST_TABLES, html
 from d1ops.cli.reports.junit import junit
-from d1ops.cli.reports.model import Findings, State
+from d1ops.cli.reports.model import Findings, Link, Relations, State
 from d1ops.cli.reports.sarif import sarif
 from d1ops.cli.reports.text import text
 from d1ops.cli.text import printable
@@ -314,3 +314,26 @@ def test_a_page_without_scripts_has_everything() -> None:
 
 def test_a_page_is_the_same_each_time() -> None:
     assert html(FINDINGS) == html(FINDINGS)
+
+
+def many(number: int) -> Relations:
+    """As many tables with two keys each, and one in a hundred without an index."""
+    return Relations(
+        tuple(f"t{n}" for n in range(number)),
+        tuple(
+            Link(f"t{n}", (column,), f"t{n // 2}", ("id",), "CASCADE", is_indexed=column == "a" or n % 100 > 0)
+            for n in range(1, number)
+            for column in ("a", "b")
+        ),
+    )
+
+
+@pytest.mark.parametrize(("number", "listed"), [(400, 798), (401, 800), (5_000, 49)])
+def test_a_large_schema_is_drawn_and_listed_where_it_matters(number: int, listed: int) -> None:
+    page = html(replace(EMPTY, relations=many(number)))
+    around = {end for child in range(100, number, 100) for end in (child, child // 2)}
+    drawn = number if number <= MOST_TABLES else len(around)
+    assert page.count('<g class="table') == drawn
+    assert page.count('badge good">indexed') + page.count('badge error">no index') == listed
+    assert page.count('class="link bad" data-child') == (number - 1) // 100
+    assert (f"Drawn are {drawn} of {number} tables" in page) == (drawn < number)

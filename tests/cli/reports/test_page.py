@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from d1ops.cli.reports.build import of_audit
 from d1ops.cli.reports.html import html
@@ -358,11 +359,12 @@ def panel(page: Page) -> str:
 def test_colours_follow_the_system_and_the_button(page: Page) -> None:
     assert panel(page) == LIGHT_PANEL
     page.emulate_media(color_scheme="dark")
-    assert panel(page) == DARK_PANEL
     button = page.locator("#theme")
-    assert button.inner_text() == "Light"
+    expect(button).to_have_text("Light")
+    assert panel(page) == DARK_PANEL
     button.click()
-    assert (panel(page), button.inner_text()) == (LIGHT_PANEL, "Dark")
+    expect(button).to_have_text("Dark")
+    assert panel(page) == LIGHT_PANEL
     page.reload()
     assert panel(page) == LIGHT_PANEL, "the choice is remembered"
 
@@ -454,7 +456,11 @@ def test_hostile_names_are_shown_and_run_nothing(browser: Browser, tmp_path: Pat
 
 def test_a_script_that_got_through_would_not_run(browser: Browser, tmp_path: Path, findings: Findings) -> None:
     through = html(findings).replace("</main>", "<script>document.title = 'pwned'</script></main>")
+    assert "<script>document.title = 'pwned'</script>" in through
     page = browser.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
     page.goto(put(through, tmp_path))
     assert page.title() != "pwned"
+    assert "Content Security Policy" in said[0]
     page.close()
