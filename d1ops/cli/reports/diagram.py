@@ -20,7 +20,7 @@ _HEAD, _ROW, _PAD = 28.0, 20.0, 12.0
 _LETTER = 7.3
 """The width of a letter: the picture's font is monospaced, 12 px high."""
 _MOST_LETTERS = 30
-_MARGIN = 24.0
+_MARGIN = 36.0
 
 
 def diagram(relations: Relations) -> str:
@@ -100,7 +100,7 @@ def _line(layout: Layout, child: str, parent: str, row: int, link: Link) -> str:
     end_y = end_box.y + _HEAD / 2
     if child == parent:
         x = start_box.x + start_box.width
-        path = f"M{x:.1f} {y:.1f}C{x + 44:.1f} {y:.1f} {x + 44:.1f} {end_y:.1f} {x:.1f} {end_y:.1f}"
+        path = f"M{x:.1f} {y:.1f}C{x + 24:.1f} {y:.1f} {x + 24:.1f} {end_y:.1f} {x:.1f} {end_y:.1f}"
     elif layout.columns[parent] < layout.columns[child]:
         path = f"M{start_box.x:.1f} {y:.1f}" + "".join(
             _through([(start_box.x, y), *_ways(layout, child, parent), (end_box.x + end_box.width, end_y)])

@@ -255,7 +255,7 @@ def _measure(grid: list[list[_Node]], sizes: Mapping[str, Point], columns: Mappi
             else:
                 lanes[node.to].append(((x, y), (x + width, y)))
         x += width + ASIDE
-    height = max((box.y + box.height for box in boxes.values()), default=0.0)
+    height = max((node.centre + node.height / 2 - top for column in grid for node in column), default=0.0)
     return Layout(boxes, {to: tuple(ways) for to, ways in lanes.items()}, columns, max(0.0, x - ASIDE), height)
 
 

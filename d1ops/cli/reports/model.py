@@ -105,6 +105,12 @@ class Findings:
     folder: str = ""
     source: str = ""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for an item whose rule is not described: no rendering would show it right."""
+        strangers = {item.rule for item in self.items} - {rule.id for rule in self.rules}
+        if strangers:
+            raise ValueError(f"findings of rules that are not described: {', '.join(sorted(strangers))}")
+
     def of(self, state: State) -> tuple[Item, ...]:
         """Return the items of a state, in their order."""
         return tuple(item for item in self.items if item.state is state)

@@ -337,3 +337,8 @@ def test_a_large_schema_is_drawn_and_listed_where_it_matters(number: int, listed
     assert page.count('badge good">indexed') + page.count('badge error">no index') == listed
     assert page.count('class="link bad" data-child') == (number - 1) // 100
     assert (f"Drawn are {drawn} of {number} tables" in page) == (drawn < number)
+
+
+def test_a_finding_of_a_rule_that_is_not_described_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="not described: nonsense"):
+        replace(FINDINGS, items=(item(rule="nonsense"),))

@@ -45,6 +45,7 @@ def test_no_two_boxes_overlap_and_all_are_inside(graph: tuple[list[str], list[tu
     for ways in layout.lanes.values():
         for (x, y), (end_x, end_y) in ways:
             assert (0 <= x <= end_x <= layout.width, y) == (True, end_y)
+            assert 0 <= y <= layout.height
             lane = Box(x, y - 1, end_x - x, 2)
             assert not any(overlap(lane, box) for box in layout.boxes.values())
     assert lay_out(sizes, links) == layout
