@@ -26,28 +26,49 @@ class FailOn(StrEnum):
     NEVER = "never"
 
 
-@command("audit", "d1ops audit", "d1ops audit --env staging --fail-on error", "d1ops audit --format json")
+@command(
+    "audit",
+    "d1ops audit",
+    "d1ops audit --env staging --fail-on error",
+    "d1ops audit --remote-plans --format json",
+)
 def audit(
     call: Call,
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="Exit 1 for a finding of this severity or a weightier one.")
     ] = FailOn.WARNING,
+    count: Annotated[
+        bool, typer.Option("--count", help="Count the rows of every table, which reads and bills each of them.")
+    ] = False,
+    remote_plans: Annotated[
+        bool, typer.Option("--remote-plans", help="Ask the target for its own plan of every query, and compare.")
+    ] = False,
 ) -> ExitCode:
-    """Find missing indexes and queries that read whole tables.
+    """Find missing indexes, indexes that do no work, and queries that read whole tables.
 
-    Looks at every foreign key and at every query in the project's folder of queries. The schema is the target's own,
-    the plans are SQLite's own; at most two requests. Reads only.
+    Looks at every foreign key, at every index and at every query in the project's folder of queries. The schema is the
+    target's own, the plans are SQLite's own; at most two requests, and one more for --count and for --remote-plans.
+    Reads only.
     """
     from d1ops.cli.documents import target_document
     from d1ops.core.audit.finding import Severity
     from d1ops.core.audit.report import to_json
     from d1ops.ops import audit as use_case
-    from d1ops.ops.workspace import read_queries
+    from d1ops.ops.workspace import read_catalog, read_queries
 
     settings = call.settings()
-    queries = read_queries(settings.project, settings.catalog.queries)
+    folders = settings.catalog
+    queries = read_queries(settings.project, folders.queries)
     with call.open(catalog=False) as workspace:
-        done = use_case.audit(workspace.database, queries, workspace.ledger)
+        done = use_case.audit(
+            workspace.database,
+            queries,
+            workspace.ledger,
+            read_catalog=lambda: read_catalog(settings.project, folders.migrations, folders.rollbacks),
+            count=count,
+            with_remote_plans=remote_plans,
+            tell=workspace.tell,
+        )
         call.note(target=target_document(workspace, None), **to_json(done.report), requests=done.requests)
         call.answer(_audit_lines(done.report))
     worst = done.report.worst
