@@ -98,8 +98,8 @@ def _open(image: bytes, entries: Sequence[_Entry]) -> Engine:
     head = image[:_PAGES_AT] + (pages + len(leaves)).to_bytes(4, "big") + image[_PAGES_END:]
     engine = Engine.memory()
     try:
-        engine.connection.deserialize("main", head + b"".join(leaves))
         with engine.unlimited():
+            engine.connection.deserialize("main", head + b"".join(leaves))
             engine.ask("PRAGMA writable_schema = ON")
             engine.ask("BEGIN")
             engine.ask_many(

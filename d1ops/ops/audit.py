@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit import report as core
 from d1ops.core.audit import sift
 from d1ops.core.audit.sift import Ignore
+from d1ops.core.audit.subject import examine
 from d1ops.core.places import NOWHERE, find_places
-from d1ops.core.schema import SELECT_OBJECTS, Schema
 from d1ops.errors import D1opsError, UsageError
-from d1ops.ops.workspace import read_catalog
+from d1ops.ops import workspace
+from d1ops.ops.survey import expected_schema, remote_plans, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from d1ops.core.audit.finding import Severity
     from d1ops.core.audit.report import Report
     from d1ops.core.audit.sift import Sifted
+    from d1ops.core.catalog import Catalog
     from d1ops.core.places import Places
     from d1ops.core.queries import Query
-    from d1ops.core.values import Row
     from d1ops.database.base import Database, Target
 
 
@@ -37,18 +38,35 @@ class Audited:
     requests: int
 
 
-def audit(database: Database, queries: Sequence[Query], ledger: str) -> Audited:
-    """Audit the foreign keys of a target and the plans of `queries` on it.
+def audit(
+    database: Database,
+    queries: Sequence[Query],
+    ledger: str,
+    *,
+    read_catalog: Callable[[], Catalog] | None = None,
+    count: bool = False,
+    with_remote_plans: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Audited:
+    """Audit the schema of a target and the plans of `queries` on it.
 
-    Raises what `Database.query` raises, and HumanNeeded when an object of the target's schema cannot be rebuilt.
+    With `read_catalog` the target is compared with what its applied migrations build. `count` counts every row, which
+    is billed; `with_remote_plans` asks the target for its own plans too: one more request each. Raises what
+    `Database.batch` raises, and HumanNeeded when an object of the target's schema cannot be rebuilt.
     """
     before = database.requests
-    schema = Schema.from_rows(database.query(SELECT_OBJECTS).rows)
-    statistics: tuple[Row, ...] = ()
-    if schema.has_table(core.STATISTICS):
-        statistics = database.query(core.SELECT_STATISTICS).rows
-    report = core.audit(schema, statistics, queries, ledger)
-    return Audited(database.target, report, database.requests - before)
+    seen = survey(database, ledger, count=count, tell=tell)
+    subject = examine(
+        seen.mirrored,
+        seen.statistics,
+        queries,
+        known_rows=seen.known_rows,
+        expected=expected_schema(seen, read_catalog, tell) if read_catalog else None,
+    )
+    if with_remote_plans:
+        compiled = [planned.query for planned in subject.queries if planned.plan is not None]
+        subject = replace(subject, remote_plans=remote_plans(database, compiled))
+    return Audited(database.target, core.judge(subject), database.requests - before)
 
 
 # -- what is decided beside the target -------------------------------------------------------------------
@@ -105,7 +123,7 @@ def places(settings: Settings, sifted: Sifted, tell: Callable[[str], None]) -> P
         return NOWHERE
     folders = settings.catalog
     try:
-        migrations = read_catalog(settings.project, folders.migrations, folders.rollbacks).migrations
+        migrations = workspace.read_catalog(settings.project, folders.migrations, folders.rollbacks).migrations
         statements = sum(len(migration.script.statements) for migration in migrations)
         if statements <= MOST_STATEMENTS:
             return find_places(migrations)

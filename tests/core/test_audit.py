@@ -320,6 +320,7 @@ def test_the_json_has_the_fixed_names() -> None:
         "queries": 0,
         "queries_with_full_scan": 0,
         "has_statistics": False,
+        "drift_checked": False,
     }
 
 

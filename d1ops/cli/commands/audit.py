@@ -1,4 +1,4 @@
-"""`audit`: every foreign key and every frequent query, judged on the target's own schema."""
+"""`audit`: every foreign key, index and frequent query, judged on the target's own schema."""
 
 from __future__ import annotations
 
@@ -49,6 +49,12 @@ def audit(
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="Exit 1 for a finding of this severity or a weightier one.")
     ] = FailOn.WARNING,
+    count: Annotated[
+        bool, typer.Option("--count", help="Count the rows of every table, which reads and bills each of them.")
+    ] = False,
+    remote_plans: Annotated[
+        bool, typer.Option("--remote-plans", help="Ask the target for its own plan of every query, and compare.")
+    ] = False,
     report: Annotated[
         list[Path] | None,
         typer.Option(
@@ -74,27 +80,37 @@ def audit(
         ),
     ] = None,
 ) -> ExitCode:
-    """Find missing indexes and queries that read whole tables.
+    """Find missing indexes, indexes that do no work, and queries that read whole tables.
 
-    Looks at every foreign key and at every query in the project's folder of queries. The schema is the target's own,
-    the plans are SQLite's own; at most two requests. Reads only.
+    Looks at every foreign key, at every index and at every query in the project's folder of queries. The schema is the
+    target's own, the plans are SQLite's own; at most two requests, and one more for --count and for --remote-plans.
+    Reads only.
     """
     from d1ops.cli.documents import target_document
     from d1ops.cli.reports import build, files
     from d1ops.core.audit.sift import baseline_text, sift
     from d1ops.ops import audit as use_case
-    from d1ops.ops.workspace import read_queries
+    from d1ops.ops.workspace import read_catalog, read_queries
 
     paths = report or []
     files.check_paths(paths)
     if write_baseline is not None:
         files.require_folder(write_baseline, "--write-baseline")
     settings = call.settings()
-    queries = read_queries(settings.project, settings.catalog.queries)
+    folders = settings.catalog
+    queries = read_queries(settings.project, folders.queries)
     ignores = use_case.read_ignores(settings)
     known = use_case.read_baseline_file(baseline) if baseline is not None else None
     with call.open(catalog=False) as workspace:
-        done = use_case.audit(workspace.database, queries, workspace.ledger)
+        done = use_case.audit(
+            workspace.database,
+            queries,
+            workspace.ledger,
+            read_catalog=lambda: read_catalog(settings.project, folders.migrations, folders.rollbacks),
+            count=count,
+            with_remote_plans=remote_plans,
+            tell=workspace.tell,
+        )
         sifted = sift(done.report.findings, ignores, known)
         places = use_case.places(settings, sifted, workspace.tell)
         found = build.of_audit(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Finding, Severity
 from d1ops.core.audit.rules import RULES, automatic_index, correlated_scan, defeated_index, full_scan
-from d1ops.core.audit.subject import examine
+from d1ops.core.audit.subject import examine, rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,9 @@ _WHOLE_READS = frozenset((full_scan.ID, automatic_index.ID, correlated_scan.ID, 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was looked at. `queries_with_full_scan` counts those with a warning about a table that is read whole."""
+    """What was looked at. `queries_with_full_scan` counts those with a warning about a table that is read whole.
+    `drift_checked` says whether the target was compared with a replay of its ledger.
+    """
 
     tables: int
     foreign_keys: int
@@ -37,6 +39,7 @@ class Summary:
     queries: int
     queries_with_full_scan: int
     has_statistics: bool
+    drift_checked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def audit(
     from elsewhere than statistics, `expected` the schema that the applied migrations build. Raises HumanNeeded when an
     object cannot be rebuilt from its own definition.
     """
-    return judge(examine(schema, statistics, queries, ledger, known_rows=known_rows, expected=expected))
+    return judge(examine(rebuild(schema, ledger), statistics, queries, known_rows=known_rows, expected=expected))
 
 
 def judge(subject: Subject) -> Report:
@@ -104,6 +107,7 @@ def _summary(subject: Subject, findings: Sequence[Finding]) -> Summary:
         queries=len(subject.queries),
         queries_with_full_scan=len(scanning),
         has_statistics=bool(subject.statistics),
+        drift_checked=subject.expected is not None,
     )
 
 

@@ -44,7 +44,7 @@ LEAST_ROW_BYTES = 6
 """A row takes a cell of four bytes and a pointer of two at least (SQLite documentation, "The Database File Format",
 section 1.6): a rowid that would need more than the database has was chosen by hand."""
 
-_CHUNK = rules.MAX_COLUMNS
+_STATEMENT_BYTES = rules.MAX_STATEMENT_BYTES - len("SELECT ")
 
 
 class Question(NamedTuple):
@@ -66,10 +66,19 @@ def ask_counts(tables: Mapping[str, Table]) -> Iterator[Question]:
 
 
 def _questions(asked: Sequence[tuple[str, str]]) -> Iterator[Question]:
-    for start in range(0, len(asked), _CHUNK):
-        part = asked[start : start + _CHUNK]
-        columns = ", ".join(f"(SELECT {what} FROM {quote_identifier(name)})" for name, what in part)
-        yield Question(f"SELECT {columns}", tuple(name for name, _ in part))
+    columns: list[str] = []
+    names: list[str] = []
+    size = 0
+    for name, what in asked:
+        column = f"(SELECT {what} FROM {quote_identifier(name)})"
+        if names and (len(names) == rules.MAX_COLUMNS or size + len(column.encode()) > _STATEMENT_BYTES):
+            yield Question(f"SELECT {', '.join(columns)}", tuple(names))
+            columns, names, size = [], [], 0
+        columns.append(column)
+        names.append(name)
+        size += len(column.encode()) + len(", ")
+    if names:
+        yield Question(f"SELECT {', '.join(columns)}", tuple(names))
 
 
 def largest_rowids(questions: Sequence[Question], rows: Sequence[Row], size_bytes: int) -> dict[str, RowCount]:
@@ -79,7 +88,7 @@ def largest_rowids(questions: Sequence[Question], rows: Sequence[Row], size_byte
     """
     found: dict[str, RowCount] = {}
     for name, value in _answers(questions, rows):
-        number = value if isinstance(value, int) else 0
+        number = int(value) if isinstance(value, (int, float)) else 0
         if 0 <= number <= size_bytes // LEAST_ROW_BYTES:
             found[name] = RowCount(number, Source.ROWID)
     return found

@@ -82,24 +82,42 @@ class Subject:
         return {table: count.number for table, count in self.rows.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """A schema, rebuilt in memory without statistics, and its user's tables as in `Subject`."""
+
+    schema: Schema
+    ledger: str
+    mirror: Engine
+    tables: frozenset[str]
+    shapes: Mapping[str, Table]
+
+    def close(self) -> None:
+        """Let go of the mirror."""
+        self.mirror.close()
+
+
+def rebuild(schema: Schema, ledger: str) -> Mirrored:
+    """Rebuild a schema in memory. Raises HumanNeeded when an object cannot be rebuilt."""
+    mirror = build_mirror(schema.objects)
+    tables = _user_tables(mirror, schema, ledger)
+    return Mirrored(schema, ledger, mirror, tables, read_tables(mirror, schema, tables))
+
+
 def examine(
-    schema: Schema,
+    mirrored: Mirrored,
     statistics: Sequence[Row],
     queries: Sequence[Query],
-    ledger: str,
     *,
     known_rows: Mapping[str, RowCount] | None = None,
     expected: Schema | None = None,
 ) -> Subject:
-    """Rebuild the schema in memory and ask SQLite about every foreign key and every query.
+    """Ask SQLite about every foreign key and every query; the mirror is used up.
 
     `statistics` are the rows (tbl, idx, stat) of `sqlite_stat1`; `known_rows` and `expected` are as in `Subject`.
-    Raises HumanNeeded when an object of the schema cannot be rebuilt.
     """
-    mirror = build_mirror(schema.objects)
+    schema, mirror, tables, shapes = mirrored.schema, mirrored.mirror, mirrored.tables, mirrored.shapes
     try:
-        tables = user_tables(mirror, schema, ledger)
-        shapes = read_tables(mirror, schema, tables)
         keys = judge_foreign_keys(mirror, shapes)
         trees = trees_of(mirror, tables)
         bare = [_plan(mirror, query, trees) for query in queries]
@@ -120,13 +138,13 @@ def examine(
             known_rows=known_rows or {},
             statistics=tuple(statistics),
             expected=expected,
-            ledger=ledger,
+            ledger=mirrored.ledger,
         )
     finally:
         mirror.close()
 
 
-def user_tables(mirror: Engine, schema: Schema, ledger: str) -> frozenset[str]:
+def _user_tables(mirror: Engine, schema: Schema, ledger: str) -> frozenset[str]:
     """Return the user's tables without the shadow tables that virtual tables keep."""
     with mirror.unlimited():  # the pragma compiles to a few instructions a table, more than D1's limit in all
         shadows = {name for (name,) in mirror.ask("SELECT name FROM pragma_table_list WHERE type = 'shadow'")}

@@ -67,6 +67,12 @@ def known_rows(subject: Subject, table: str) -> str:
     return f", {subject.rows[table]}" if table in subject.rows else ""
 
 
+def rows_of(subject: Subject, table: str) -> int | None:
+    """Return how many rows a table has, or None where nobody knows."""
+    count = subject.rows.get(table)
+    return count.number if count is not None else None
+
+
 def has_limit(sql: str) -> bool:
     """Return whether LIMIT stands somewhere in a query."""
     return "LIMIT" in _words(sql)

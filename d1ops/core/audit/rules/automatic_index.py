@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Finding, Rule, Severity
-from d1ops.core.audit.whole_reads import Manner, is_by_choice, known_rows, place, whole_reads
+from d1ops.core.audit.whole_reads import Manner, is_by_choice, known_rows, place, rows_of, whole_reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def find(subject: Subject) -> Iterator[Finding]:
                 path=query.path,
                 line=query.line,
                 plan=planned.plan.lines,
-                facts={"rows": subject.row_estimates.get(table)},
+                facts={"rows": rows_of(subject, table)},
             )
 
 

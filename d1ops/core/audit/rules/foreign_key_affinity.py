@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Finding, Rule, Severity
 from d1ops.core.rows.words import Affinity
+from d1ops.core.sql import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +24,10 @@ def find(subject: Subject) -> Iterator[Finding]:
 
     What SQLite finds equal when it checks the key, a join may not, or only without an index.
     """
+    tables = {fold(name): table for name, table in subject.shapes.items()}
     for key in subject.foreign_keys:
         reference = key.reference
-        child = subject.shapes.get(reference.table)
-        parent = next((t for n, t in subject.shapes.items() if n.lower() == reference.parent.lower()), None)
+        child, parent = tables.get(fold(reference.table)), tables.get(fold(reference.parent))
         if child is None or parent is None or not reference.parent_columns:
             continue
         for mine, other in zip(reference.columns, reference.parent_columns, strict=True):

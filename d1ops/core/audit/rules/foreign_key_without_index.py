@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from d1ops.core.audit.finding import Finding, Rule, Severity
 from d1ops.core.audit.foreign_keys import is_served_by
 from d1ops.core.audit.proposals import Draft, Names, trial_names
+from d1ops.core.audit.whole_reads import rows_of
 from d1ops.core.mirror import build_mirror
 from d1ops.core.sql import fold, quote_if_needed
 
@@ -50,7 +51,7 @@ def find(subject: Subject) -> Iterator[Finding]:
                 "parent": reference.parent,
                 "parent_columns": reference.parent_columns,
                 "on_delete": reference.on_delete,
-                "rows": subject.row_estimates.get(reference.table),
+                "rows": rows_of(subject, reference.table),
             },
         )
 

@@ -12,6 +12,7 @@ from d1ops.core.audit.whole_reads import (
     is_by_choice,
     known_rows,
     place,
+    rows_of,
     whole_reads,
 )
 
@@ -52,7 +53,7 @@ def _finding(subject: Subject, planned: PlannedQuery, read: WholeRead) -> Findin
         path=query.path,
         line=query.line,
         plan=planned.plan.lines,
-        facts={"rows": subject.row_estimates.get(table)},
+        facts={"rows": rows_of(subject, table)},
     )
 
 

@@ -23,10 +23,10 @@ def find(subject: Subject) -> Iterator[Finding]:
     for planned in subject.queries:
         for plan in (planned.plan, planned.plan_without_statistics):
             used |= {tree.index for tree in plan.reads} if plan else set()
-    surplus = {one.index.name for one in subject.surplus}
+    used |= {one.index.name for one in subject.surplus}
     for table in subject.shapes.values():
         for index in table.indexes:
-            if index.origin != "c" or index.is_unique or index.name in used | surplus:
+            if index.origin != "c" or index.is_unique or index.name in used:
                 continue
             yield Finding(
                 rule=ID,
