@@ -119,7 +119,6 @@ def _hint_for_env(env: str, known: Iterable[str], wrangler: WranglerFile | None)
 
 def _from_file(project: Path, document: Document, env: str, environ: Mapping[str, str], wanted: str | None) -> Settings:
     said = document.read(EnvFile)
-    _refuse_unknown_rules(document, said)
     target = said.database
     wrangler = read_wrangler_file(project) if target.kind != "sqlite" else None
     chosen = section_of_wrangler(document, target, env, wrangler, wanted)
@@ -142,21 +141,6 @@ def _from_file(project: Path, document: Document, env: str, environ: Mapping[str
         backup=said.backup,
         audit=said.audit,
     )
-
-
-def _refuse_unknown_rules(document: Document, said: EnvFile) -> None:
-    """Raise ConfigError for an ignore of a rule that does not exist."""
-    if not said.audit.ignore:
-        return
-    from d1ops.core.audit.rules import RULES, unused_ignore
-
-    known = {rule: rule for rule in RULES if rule != unused_ignore.ID}
-    for number, ignore in enumerate(said.audit.ignore):
-        if ignore.rule not in known:
-            key = f"audit.ignore[{number}].rule"
-            likely = nearest(ignore.rule, known)
-            hint = likely or f"one of {', '.join(sorted(known))}"
-            raise document.problem(f"{key} {ignore.rule!r} is not a rule that can be ignored", key=key, hint=hint)
 
 
 def _from_wrangler(

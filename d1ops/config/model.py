@@ -90,7 +90,7 @@ class IgnoreSettings(Section):
     """`[[audit.ignore]]`: a finding that somebody decided not to hear of."""
 
     rule: Text
-    """The rule's id; `load_settings` refuses one that does not exist."""
+    """The rule's id. The audit refuses one that does not exist; no other command is kept from its work by it."""
     reason: Text
     """Why. It is shown wherever the finding would be."""
     table: Text | None = None

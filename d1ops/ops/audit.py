@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from d1ops.config.document import nearest
 from d1ops.core.audit import report as core
 from d1ops.core.audit import sift
+from d1ops.core.audit.rules import RULES, unused_ignore
 from d1ops.core.audit.sift import Ignore
 from d1ops.core.audit.subject import examine
 from d1ops.core.places import NOWHERE, find_places
-from d1ops.errors import D1opsError, UsageError
+from d1ops.errors import ConfigError, D1opsError, UsageError
 from d1ops.ops import workspace
 from d1ops.ops.survey import expected_schema, remote_plans, survey
 
@@ -80,10 +82,20 @@ _IGNORE = re.compile(r"^[ \t]*\[\[[ \t]*audit[ \t]*\.[ \t]*ignore[ \t]*\]\]", re
 
 
 def read_ignores(settings: Settings) -> tuple[Ignore, ...]:
-    """Return what the configuration ignores, with the line of its file where each begins."""
+    """Return what the configuration ignores, with the line of its file where each begins.
+
+    Raises ConfigError for a rule that does not exist, or that cannot be ignored.
+    """
     said = settings.audit.ignore
     if not said:
         return ()
+    known = {rule: rule for rule in RULES if rule != unused_ignore.ID}
+    for number, one in enumerate(said):
+        if one.rule not in known:
+            key = f"audit.ignore[{number}].rule"
+            what = f"{settings.shown_source}: {key} {one.rule!r} is not a rule that can be ignored"
+            hint = nearest(one.rule, known) or f"one of {', '.join(sorted(known))}"
+            raise ConfigError(what, file=settings.source, key=key, hint=hint)
     text = settings.source.read_text(encoding="utf-8-sig")
     lines: list[int | None] = [text.count("\n", 0, found.start()) + 1 for found in _IGNORE.finditer(text)]
     if len(lines) != len(said):  # written as an array of inline tables

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from d1ops.config.load import find_project, known_envs, load_settings
 from d1ops.errors import ConfigError, ExitCode, UnknownEnv
+from d1ops.ops.audit import read_ignores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -755,10 +756,13 @@ def test_ignores_are_read_with_their_reasons(tmp_path: Path) -> None:
         ("x", None),
     ],
 )
-def test_an_ignore_of_a_rule_that_does_not_exist_is_refused(tmp_path: Path, rule: str, hint: str | None) -> None:
+def test_an_ignore_of_a_rule_that_does_not_exist_is_refused_by_the_audit_alone(
+    tmp_path: Path, rule: str, hint: str | None
+) -> None:
     config(tmp_path, "dev", f'[database]\nkind = "sqlite"\n[[audit.ignore]]\nrule = "{rule}"\nreason = "r"\n')
+    settings = load_settings(tmp_path, "dev", {})
     with pytest.raises(ConfigError, match="is not a rule that can be ignored") as refused:
-        load_settings(tmp_path, "dev", {})
+        read_ignores(settings)
     assert refused.value.key == "audit.ignore[0].rule"
     if hint is None:
         assert "full-scan" in (refused.value.hint or "")

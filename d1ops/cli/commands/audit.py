@@ -152,7 +152,7 @@ def _answer(call: Call, found: Findings, summary: Summary) -> None:
 
     match call.format:
         case FindingsFormat.SARIF | FindingsFormat.JUNIT:
-            call.answer(rendered(call.format.value, found, call.document).splitlines())
+            call.answer(rendered(call.format.value, found, call.document).rstrip("\n").split("\n"))
         case FindingsFormat.GITHUB:
             call.answer(github.workflow_commands(found))
             file = os.environ.get(github.SUMMARY_VARIABLE)
