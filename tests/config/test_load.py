@@ -756,7 +756,7 @@ def test_ignores_are_read_with_their_reasons(tmp_path: Path) -> None:
         ("x", None),
     ],
 )
-def test_an_ignore_of_a_rule_that_does_not_exist_is_refused_by_the_audit_alone(
+def test_an_ignore_of_an_unknown_rule_is_refused_by_the_audit_alone(
     tmp_path: Path, rule: str, hint: str | None
 ) -> None:
     config(tmp_path, "dev", f'[database]\nkind = "sqlite"\n[[audit.ignore]]\nrule = "{rule}"\nreason = "r"\n')
