@@ -42,13 +42,8 @@ class _Entry(NamedTuple):
     name: str
     table: str
     sql: str | None
-
-    @property
-    def leaf(self) -> int:
-        """The kind of its b-tree's first page, 0 when it has none."""
-        if self.type == "index":
-            return _INDEX_LEAF
-        return _TABLE_LEAF if self.type == "table" else 0
+    leaf: int
+    """The kind of its b-tree's first page, 0 when it has none: a table WITHOUT ROWID is kept as an index."""
 
 
 def open_image(virtual_tables: Sequence[SchemaObject], objects: Sequence[SchemaObject]) -> Engine:
@@ -73,13 +68,15 @@ def open_image(virtual_tables: Sequence[SchemaObject], objects: Sequence[SchemaO
         raise Unreadable(str(error)) from None
     finally:
         base.close()
-    entries = [_Entry(o.type, o.name, o.table, o.sql) for o in objects if o.key not in there]
+    entries = [_Entry(o.type, o.name, o.table, o.sql, _guess_leaf(o)) for o in objects if o.key not in there]
     engine = _open(image, entries)
     try:
-        own = _constraint_indexes(engine, there)
-        if own != {entry.name for entry in entries if entry.sql is None}:
+        # How a table is kept, and by which indexes, only SQLite knows for sure, and only once it has read it.
+        own, without_rowid = _constraint_indexes(engine, there), _without_rowid(engine, there)
+        guessed = {e.name for e in entries if e.type == "table" and e.leaf == _INDEX_LEAF}
+        if own != {entry.name for entry in entries if entry.sql is None} or guessed != without_rowid:
             engine.close()
-            engine = _open(image, [*_with_constraint_indexes(entries, own)])
+            engine = _open(image, [*_corrected(entries, own, without_rowid)])
         _ensure_sequence(engine, entries)
     except apsw.Error as error:
         engine.close()
@@ -137,8 +134,25 @@ def _constraint_indexes(engine: Engine, there: set[tuple[str, str]]) -> set[str]
     return {str(name) for (name,) in rows if ("index", fold(str(name))) not in there}
 
 
-def _with_constraint_indexes(entries: Sequence[_Entry], names: Iterable[str]) -> Iterable[_Entry]:
-    """Yield the entries with exactly these indexes of constraints, each after its table."""
+def _without_rowid(engine: Engine, there: set[tuple[str, str]]) -> set[str]:
+    with engine.unlimited():
+        rows = engine.ask("SELECT name FROM pragma_table_list WHERE schema = 'main' AND wr AND type <> 'virtual'")
+    return {str(name) for (name,) in rows if ("table", fold(str(name))) not in there}
+
+
+def _guess_leaf(o: SchemaObject) -> int:
+    match o.type:
+        case "index":
+            return _INDEX_LEAF
+        case "table":
+            options = (o.sql or "").upper().rpartition(")")[2].split()
+            return _INDEX_LEAF if "ROWID" in options or "ROWID," in options else _TABLE_LEAF
+        case _:
+            return 0
+
+
+def _corrected(entries: Sequence[_Entry], names: Iterable[str], without_rowid: set[str]) -> Iterable[_Entry]:
+    """Yield the entries with exactly these indexes of constraints, each after its table, and each table as it is."""
     wanted: dict[str, list[str]] = {}
     for name in sorted(names):
         # SQLite calls them `sqlite_autoindex_TABLE_N`.
@@ -146,9 +160,11 @@ def _with_constraint_indexes(entries: Sequence[_Entry], names: Iterable[str]) ->
     for entry in entries:
         if entry.sql is None:
             continue
-        yield entry
-        if entry.type == "table":
-            yield from (_Entry("index", name, entry.table, None) for name in wanted.get(fold(entry.name), ()))
+        if entry.type != "table":
+            yield entry
+            continue
+        yield entry._replace(leaf=_INDEX_LEAF if entry.name in without_rowid else _TABLE_LEAF)
+        yield from (_Entry("index", name, entry.table, None, _INDEX_LEAF) for name in wanted.get(fold(entry.name), ()))
 
 
 def _ensure_sequence(engine: Engine, entries: Sequence[_Entry]) -> None:

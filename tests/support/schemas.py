@@ -94,3 +94,55 @@ def _index(random: Random, table: str, number: int, key: Sequence[str]) -> str:
     unique = random.choice(("", "", "", "UNIQUE "))
     name = quote_identifier(random.choice((f"i{number}", f"i{number} (a=?", f"INDEX {number}")))
     return f"CREATE {unique}INDEX {name} ON {table} ({', '.join(terms)}){where}"
+
+
+def _hand(*statements: str, child: str = "c") -> Drawn:
+    return Drawn(child, statements, has_parent=True)
+
+
+_PARENT = "CREATE TABLE p (id INTEGER PRIMARY KEY, k TEXT UNIQUE, n TEXT COLLATE NOCASE UNIQUE, a, b, UNIQUE (a, b))"
+_PAIR = "FOREIGN KEY (x, y) REFERENCES p (a, b)"
+
+HAND_MADE = (
+    _hand(_PARENT, "CREATE TABLE c (x INTEGER REFERENCES p)"),
+    _hand(_PARENT, "CREATE TABLE c (x INTEGER REFERENCES p)", "CREATE INDEX i ON c (x)"),
+    _hand(_PARENT, "CREATE TABLE c (x INTEGER PRIMARY KEY REFERENCES p)"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT PRIMARY KEY REFERENCES p (k))"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT PRIMARY KEY REFERENCES p (k)) WITHOUT ROWID"),
+    _hand(_PARENT, "CREATE TABLE c (y, x TEXT REFERENCES p (k), PRIMARY KEY (y, x)) WITHOUT ROWID"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT REFERENCES p (k), y, PRIMARY KEY (x, y)) WITHOUT ROWID"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT UNIQUE REFERENCES p (k))"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT REFERENCES p (n))", "CREATE INDEX i ON c (x)"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT REFERENCES p (n))", "CREATE INDEX i ON c (x COLLATE NOCASE)"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT COLLATE NOCASE REFERENCES p (k))", "CREATE INDEX i ON c (x)"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT COLLATE NOCASE REFERENCES p (n))", "CREATE INDEX i ON c (x)"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT REFERENCES p (k))", "CREATE INDEX i ON c (x) WHERE x IS NOT NULL"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT REFERENCES p (k), y)", "CREATE INDEX i ON c (x) WHERE y = 1"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT REFERENCES p (k))", "CREATE INDEX i ON c (lower(x))"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT REFERENCES p (k))", "CREATE INDEX i ON c (x DESC)"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT REFERENCES p (k), y)", "CREATE INDEX i ON c (y, x)"),
+    _hand(_PARENT, f"CREATE TABLE c (x, y, {_PAIR})"),
+    _hand(_PARENT, f"CREATE TABLE c (x, y, {_PAIR})", "CREATE INDEX i ON c (x, y)"),
+    _hand(_PARENT, f"CREATE TABLE c (x, y, {_PAIR})", "CREATE INDEX i ON c (y, x)"),
+    _hand(_PARENT, f"CREATE TABLE c (x, y, {_PAIR})", "CREATE INDEX i ON c (x)"),
+    _hand(_PARENT, f"CREATE TABLE c (x, y, {_PAIR})", "CREATE UNIQUE INDEX i ON c (x)"),
+    _hand(_PARENT, f"CREATE TABLE c (x, y, z, {_PAIR})", "CREATE INDEX i ON c (x, z, y)"),
+    _hand(_PARENT, f"CREATE TABLE c (x, y, {_PAIR})", "CREATE INDEX i ON c (x)", "CREATE INDEX j ON c (y)"),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT REFERENCES p (id))", "CREATE INDEX i ON c (x)"),
+    _hand(_PARENT, "CREATE TABLE c (x REFERENCES p (id))", "CREATE INDEX i ON c (x)"),
+    _hand(_PARENT, "CREATE TABLE c (x REAL REFERENCES p (id))", "CREATE INDEX i ON c (x)"),
+    _hand(_PARENT, "CREATE TABLE c (x INTEGER REFERENCES p (k))", "CREATE INDEX i ON c (x)"),
+    _hand("CREATE TABLE c (id INTEGER PRIMARY KEY, up INTEGER REFERENCES c)"),
+    _hand("CREATE TABLE c (id INTEGER PRIMARY KEY, up INTEGER REFERENCES c)", "CREATE INDEX i ON c (up)"),
+    _hand("CREATE TABLE c (id TEXT PRIMARY KEY, up TEXT REFERENCES c) WITHOUT ROWID", "CREATE INDEX i ON c (up)"),
+    _hand("CREATE TABLE c (x INTEGER REFERENCES gone (id))"),
+    _hand("CREATE TABLE c (x INTEGER REFERENCES gone (id))", "CREATE INDEX i ON c (x)"),
+    _hand("CREATE TABLE p (a, b)", "CREATE TABLE c (x REFERENCES p (a))", "CREATE INDEX i ON c (x)"),
+    _hand("CREATE TABLE p (a, b)", "CREATE TABLE c (x REFERENCES p (a))"),
+    _hand("CREATE TABLE p (a, b, PRIMARY KEY (a, b))", "CREATE TABLE c (x REFERENCES p)", "CREATE INDEX i ON c (x)"),
+    _hand(_PARENT, "CREATE TABLE c (x INTEGER REFERENCES p ON DELETE CASCADE)"),
+    _hand(_PARENT, "CREATE TABLE c (x INTEGER REFERENCES p ON DELETE SET NULL)", "CREATE INDEX i ON c (x)"),
+    _hand('CREATE TABLE "P p" ("k k" TEXT PRIMARY KEY)', 'CREATE TABLE c (x TEXT REFERENCES "P p" ("k k"))'),
+    _hand(_PARENT, "CREATE TABLE c (x TEXT REFERENCES P (K))", "CREATE INDEX i ON C (X)"),
+)
+"""Schemas with one foreign key each, for what a generator seldom makes."""

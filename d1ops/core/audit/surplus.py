@@ -125,16 +125,21 @@ def _needed(
     statistics: Sequence[Row],
 ) -> set[str]:
     """Return which of these indexes cannot go together with the others."""
+    touched = {fold(o.table) for o in schema.objects if o.name in dropped}
+    affected = [key for key in keys if touched & {fold(key.reference.table), fold(key.reference.parent)}]
+    children = {key.reference.table for key in affected}
+    asked = [query for query in queries if _used(query.plan, dropped) or _used(query.plan_without_statistics, dropped)]
     rest = Schema(tuple(o for o in schema.objects if o.type != "index" or o.name not in dropped))
+    if not asked:
+        # Foreign keys need no other tables than their own.
+        involved = touched | {fold(n) for key in affected for n in (key.reference.table, key.reference.parent)}
+        rest = Schema(tuple(o for o in rest.objects if o.type in ("table", "index") and fold(o.table) in involved))
     names = frozenset(schema.tables())
     needed: set[str] = set()
     mirror = build_mirror(rest.objects)
     try:
-        tables = read_tables(mirror, rest, names)
-        touched = {fold(o.table) for o in schema.objects if o.name in dropped}
-        affected = [key for key in keys if touched & {fold(key.reference.table), fold(key.reference.parent)}]
-        children = {key.reference.table for key in affected}
-        again = judge_foreign_keys(mirror, {name: table for name, table in tables.items() if name in children})
+        tables = read_tables(mirror, rest, frozenset(children))
+        again = judge_foreign_keys(mirror, tables)
         others = {key.reference: key for key in again}
         for key in affected:
             other = others[key.reference]
@@ -143,10 +148,10 @@ def _needed(
             if other.breakage is not None and key.breakage is None:
                 parent = fold(key.reference.parent)
                 needed |= {o.name for o in schema.objects if o.name in dropped and fold(o.table) == parent}
-        needed |= _needed_by_queries(mirror, dropped, names, [(q, q.plan_without_statistics) for q in queries])
+        needed |= _needed_by_queries(mirror, dropped, names, [(q, q.plan_without_statistics) for q in asked])
         if statistics:
             load_statistics(mirror, statistics)
-            needed |= _needed_by_queries(mirror, dropped, names, [(q, q.plan) for q in queries])
+            needed |= _needed_by_queries(mirror, dropped, names, [(q, q.plan) for q in asked])
     finally:
         mirror.close()
     return needed
@@ -158,17 +163,21 @@ def _needed_by_queries(
     trees = trees_of(mirror, names)
     needed: set[str] = set()
     for one, before in planned:
-        used = {tree.index for tree in before.reads if tree.index in dropped} if before else set()
+        used = _used(before, dropped)
         if before is None or not used:
             continue
         try:
             after = plan_of(mirror, one.query.sql, len(one.query.parameters), trees)
         except PlanRefused:  # INDEXED BY names it
-            needed |= {name for name in used if name}
+            needed |= used
             continue
         if any(new > old for new, old in zip(_cost(after), _cost(before), strict=True)):
-            needed |= {name for name in used if name}
+            needed |= used
     return needed
+
+
+def _used(plan: Plan | None, dropped: set[str]) -> set[str]:
+    return {tree.index for tree in plan.reads if tree.index is not None and tree.index in dropped} if plan else set()
 
 
 def _cost(plan: Plan) -> tuple[int, int, int, int]:

@@ -117,6 +117,7 @@ def read_tables(engine: Engine, schema: Schema, names: frozenset[str]) -> Mappin
                 " CROSS JOIN pragma_index_xinfo(i.name) AS x WHERE m.type = 'table' ORDER BY m.rowid, i.seq, x.seqno"
             )
         )
+    affinities: dict[str, Affinity] = {}
     statements = {o.name: o.sql for o in schema.objects if o.type == "index"}
     found: dict[str, Table] = {}
     for name, rows in columns.items():
@@ -125,7 +126,7 @@ def read_tables(engine: Engine, schema: Schema, names: frozenset[str]) -> Mappin
         without_rowid, strict = kinds[name]
         found[name] = Table(
             name=name,
-            columns=tuple(_column(row, strict=strict) for row in rows),
+            columns=tuple(_column(row, affinities, strict=strict) for row in rows),
             indexes=tuple(
                 _index(name, list(group), statements.get(str(index)))
                 for index, group in groupby(terms.get(name, ()), key=lambda row: row[1])
@@ -139,9 +140,12 @@ def _by_first(rows: list[Row]) -> dict[str, list[Row]]:
     return {str(name): list(group) for name, group in groupby(rows, key=lambda row: row[0])}
 
 
-def _column(row: Row, *, strict: bool) -> Column:
+def _column(row: Row, affinities: dict[str, Affinity], *, strict: bool) -> Column:
     _, name, declared, key, hidden = row
-    affinity = affinity_of(str(declared))
+    declared = str(declared)
+    if declared not in affinities:
+        affinities[declared] = affinity_of(declared)
+    affinity = affinities[declared]
     # ANY is a type in STRICT tables alone; anywhere else it is a word that no rule of affinity knows.
     if not strict and affinity is Affinity.ANY and declared:
         affinity = Affinity.NUMERIC
