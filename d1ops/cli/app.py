@@ -8,7 +8,7 @@ import typer
 
 import d1ops
 from d1ops.cli import output
-from d1ops.cli.commands import backup, baseline, change, check, emulate, look, read, rehearse, restore, sample
+from d1ops.cli.commands import audit, backup, baseline, change, check, emulate, look, read, rehearse, restore, sample
 from d1ops.errors import ExitCode
 
 COMMANDS = (
@@ -21,7 +21,7 @@ COMMANDS = (
     restore.restore,
     read.query,
     read.history,
-    check.audit,
+    audit.audit,
     check.doctor,
     check.docs,
     emulate.emulate,

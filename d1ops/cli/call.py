@@ -35,7 +35,8 @@ class Call:
     """A command as it was called, and what is known so far."""
 
     env: str = "dev"
-    format: Format = Format.TEXT
+    format: StrEnum = Format.TEXT
+    """A `Format`, or another enum of a command that can do more; all have `text` and `json`."""
     project: Path | None = None
     database: str | None = None
     document: dict[str, Any] = field(default_factory=dict)
@@ -106,7 +107,7 @@ class Call:
     @property
     def is_json(self) -> bool:
         """Whether standard output carries one JSON document and nothing else."""
-        return self.format is Format.JSON
+        return self.format.value == Format.JSON.value
 
     def note(self, **facts: Any) -> None:
         """Add facts to the JSON document."""

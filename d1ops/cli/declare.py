@@ -17,6 +17,7 @@ from d1ops.cli.failure import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from enum import StrEnum
 
     from d1ops.errors import ExitCode
 
@@ -30,7 +31,6 @@ Env = Annotated[
         autocompletion=complete.envs,
     ),
 ]
-OutputFormat = Annotated[Format, typer.Option("--format", help="What standard output carries.")]
 Project = Annotated[
     Path | None,
     typer.Option(
@@ -52,21 +52,23 @@ DatabaseName = Annotated[
     ),
 ]
 
-_COMMON = (
-    inspect.Parameter("env", inspect.Parameter.KEYWORD_ONLY, default="dev", annotation=Env),
-    inspect.Parameter("format", inspect.Parameter.KEYWORD_ONLY, default=Format.TEXT, annotation=OutputFormat),
-    inspect.Parameter("project", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Project),
-    inspect.Parameter("database", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=DatabaseName),
-)
+
+def _common(name: str, default: object, annotation: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+_COMMON = (_common("env", "dev", Env), _common("project", None, Project), _common("database", None, DatabaseName))
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command that can be added to an application. `examples` are command lines."""
+    """A command that can be added to an application. `examples` are command lines; `formats` what its answer can be
+    written as, `text` and `json` among them."""
 
     name: str
     function: Callable[..., ExitCode]
     examples: tuple[str, ...]
+    formats: type[StrEnum] = Format
 
     def add_to(self, app: typer.Typer) -> None:
         """Declare the command: its own options first, then those of every command; examples at the end of its help."""
@@ -81,13 +83,15 @@ class Command:
             call = Call(given.pop("env"), given.pop("format"), given.pop("project"), given.pop("database"))
             return guarded(call, lambda: function(call, **given))
 
-        parameters = [*own, *_COMMON]
+        form: object = Annotated[self.formats, typer.Option("--format", help="What standard output carries.")]
+        first, *others = _COMMON
+        parameters = [*own, first, _common("format", self.formats("text"), form), *others]
         entry.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
         entry.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         shown = "\n".join(f"  {example}" for example in self.examples)
         app.command(self.name, help=inspect.getdoc(function), epilog=f"\b\nExamples:\n{shown}")(entry)
 
 
-def command(name: str, *examples: str) -> Callable[[Callable[..., ExitCode]], Command]:
+def command(name: str, *examples: str, formats: type[StrEnum] = Format) -> Callable[[Callable[..., ExitCode]], Command]:
     """Make a command of a function that takes a `Call` first. Its docstring is the help."""
-    return lambda function: Command(name, function, examples)
+    return lambda function: Command(name, function, examples, formats)

@@ -31,6 +31,7 @@ def commands_page() -> str:
     found = list(_commands(typer.main.get_command(build()), "d1ops"))
     _, first = found[0]
     common = [parameter for parameter in first.params if _name(parameter) in COMMON]
+    shared = {_name(parameter): _choices(parameter) for parameter in common}
     lines = [
         "# Commands",
         "",
@@ -49,7 +50,7 @@ def commands_page() -> str:
         " installs shell completion of commands, options, env names and migration numbers.",
     ]
     for path, command in found:
-        own = [parameter for parameter in command.params if _name(parameter) not in COMMON]
+        own = [parameter for parameter in command.params if shared.get(_name(parameter)) != _choices(parameter)]
         examples = str(command.epilog).partition("Examples:\n")[2]
         lines += ["", f"## {path}", "", inspect.cleandoc(command.help or ""), "", *_parameters(own)]
         lines += [f"    {line.strip()}" for line in examples.splitlines()]

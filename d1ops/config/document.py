@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -155,7 +155,7 @@ def _in_words(detail: ErrorDetails) -> str:
 
 def _hint_for_key(path: Sequence[str | int], model: type[BaseModel]) -> str:
     """Name the valid key that an unknown one may stand for, or all that its table has."""
-    *table, leaf = [str(part) for part in path]
+    *table, leaf = [str(part) for part in path if not isinstance(part, int)]
     if "token" in leaf.lower():
         return "CLOUDFLARE_API_TOKEN in the environment, or token_command; a token is never in a file"
     keys = _keys(model)
@@ -172,7 +172,8 @@ def _keys(model: type[BaseModel]) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for name, field in model.model_fields.items():
         found.append((name,))
-        inner = field.annotation
+        # An array of tables is annotated as tuple[Table, ...]; its keys are those of one of them.
+        inner = next(iter(get_args(field.annotation)), field.annotation)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             found += [(name, *rest) for rest in _keys(inner)]
     return found

@@ -139,6 +139,7 @@ def _from_file(project: Path, document: Document, env: str, environ: Mapping[str
         database=target.model_copy(update=ids),
         catalog=_catalog(project, wrangler, chosen, explicit),
         backup=said.backup,
+        audit=said.audit,
     )
 
 

@@ -86,6 +86,27 @@ class BackupSettings(Section):
     """The largest database, in bytes, that is backed up without asking."""
 
 
+class IgnoreSettings(Section):
+    """`[[audit.ignore]]`: a finding that somebody decided not to hear of."""
+
+    rule: Text
+    """The rule's id. The audit refuses one that does not exist; no other command is kept from its work by it."""
+    reason: Text
+    """Why. It is shown wherever the finding would be."""
+    table: Text | None = None
+    index: Text | None = None
+    query: Text | None = None
+    """The query's name."""
+    columns: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """Together these say which findings; what is left out fits all."""
+
+
+class AuditSettings(Section):
+    """`[audit]`: what the audit does not report."""
+
+    ignore: Annotated[tuple[IgnoreSettings, ...], Field(strict=False)] = ()
+
+
 class EnvFile(Section):
     """What `config/<env>.toml` may say."""
 
@@ -97,6 +118,7 @@ class EnvFile(Section):
     database: DatabaseSettings
     catalog: CatalogSettings = CatalogSettings()
     backup: BackupSettings = BackupSettings()
+    audit: AuditSettings = AuditSettings()
 
 
 class Settings(EnvFile):

@@ -12,6 +12,7 @@ import apsw
 
 from d1ops.core import rules
 from d1ops.core.engine import Engine
+from d1ops.core.image import SQLITES_OWN, Unreadable, open_image
 from d1ops.core.schema import SELECT_OBJECTS, Schema
 from d1ops.errors import HumanNeeded
 
@@ -25,18 +26,30 @@ if TYPE_CHECKING:
 def build_mirror(objects: Iterable[SchemaObject], *, statistics: Iterable[Row] = ()) -> Engine:
     """Return an engine in memory that holds the schema. `statistics` are rows of `sqlite_stat1`.
 
-    Raises HumanNeeded when an object cannot be rebuilt, naming it.
+    The time grows with the number of objects, not with its square. Raises HumanNeeded when an object cannot be
+    rebuilt, naming it.
     """
-    engine = Engine.memory()
-    build_schema(engine, objects)
+    objects = [o for o in objects if not _is_left_out(o)]
+    ordered = sorted(objects, key=_order)
+    try:
+        engine = open_image([o for o in ordered if _order(o) == 0], [o for o in ordered if _order(o) > 0])
+    except Unreadable:
+        # Built statement by statement the object that cannot be rebuilt has a name.
+        engine = Engine.memory()
+        build_schema(engine, objects)
     rows = list(statistics)
     if rows:
-        with engine.unlimited():
-            engine.ask("ANALYZE sqlite_schema")
-            engine.ask("DELETE FROM sqlite_stat1")
-            engine.ask_many("INSERT INTO sqlite_stat1(tbl, idx, stat) VALUES (?, ?, ?)", rows)
-            engine.ask("ANALYZE sqlite_schema")
+        load_statistics(engine, rows)
     return engine
+
+
+def load_statistics(engine: Engine, rows: Iterable[Row]) -> None:
+    """Make the planner of a mirror judge by these rows of `sqlite_stat1`, and by nothing else."""
+    with engine.unlimited():
+        engine.ask("ANALYZE sqlite_schema")
+        engine.ask("DELETE FROM sqlite_stat1")
+        engine.ask_many("INSERT INTO sqlite_stat1(tbl, idx, stat) VALUES (?, ?, ?)", rows)
+        engine.ask("ANALYZE sqlite_schema")
 
 
 def build_schema(engine: Engine, objects: Iterable[SchemaObject]) -> None:
@@ -89,6 +102,13 @@ def _order(o: SchemaObject) -> int:
             return 3
         case _:
             return 4
+
+
+def _is_left_out(o: SchemaObject) -> bool:
+    """Return whether an object is Cloudflare's, or one of SQLite's that SQLite makes anew."""
+    if o.sql is None or o.name.lower() in SQLITES_OWN:
+        return rules.is_reserved(o.table) and o.name.lower() not in SQLITES_OWN
+    return rules.is_reserved(o.name) or rules.is_reserved(o.table)
 
 
 def schema_of(engine: Engine) -> Schema:

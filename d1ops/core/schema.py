@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from d1ops.core import rules
-from d1ops.core.sql import fold, significant
+from d1ops.core.sql import fold, significant, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -123,6 +123,17 @@ def column_order(o: SchemaObject) -> tuple[str, ...]:
     return tuple(d[0] for d in definitions if d[0] not in _TABLE_CONSTRAINTS)
 
 
+def index_texts(sql: str) -> tuple[tuple[str, ...], str]:
+    """Return the terms of a CREATE INDEX and its condition ("" without one), in structural form.
+
+    The statement is one that SQLite has accepted: the first parenthesis opens the terms.
+    """
+    found = list(significant(sql))
+    opening = next(position for position, token in enumerate(found) if token.text == "(")
+    body, rest = _body(_canonical(found[opening:]))
+    return tuple(" ".join(term) for term in _by_comma(body)), " ".join(rest)
+
+
 def _parts(o: SchemaObject) -> tuple[list[str], list[list[str]], list[list[str]]]:
     """Cut an object's tokens into head, definitions and options.
 
@@ -145,10 +156,10 @@ def _canonical(found: Sequence[Token]) -> list[str]:
             case "quoted" if previous == "default":
                 words.append(token.text)
             case "quoted":
-                words.append(fold(_unquote(token.text)))
+                words.append(fold(unquote(token.text)))
             case "string" if previous == "table":
                 # SQLite names the shadow tables of a virtual table so, and double-quotes them when it is renamed.
-                words.append(fold(_unquote(token.text)))
+                words.append(fold(unquote(token.text)))
             case "word":
                 words.append(fold(token.text))
             case "semicolon" if position == len(found) - 1:
@@ -160,11 +171,6 @@ def _canonical(found: Sequence[Token]) -> list[str]:
             del words[start : start + 3]
             break
     return words
-
-
-def _unquote(text: str) -> str:
-    mark = text[0]
-    return text[1:-1] if mark == "[" else text[1:-1].replace(mark * 2, mark)
 
 
 def _body(words: list[str]) -> tuple[list[str], list[str]]:

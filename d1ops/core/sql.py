@@ -120,6 +120,12 @@ def quote_if_needed(name: str) -> str:
     return name if plain else quote_identifier(name)
 
 
+def unquote(text: str) -> str:
+    """Return the name that a quoted identifier (`"a"`, `[a]`, a grave accent or a string literal) stands for."""
+    mark = text[0]
+    return text[1:-1] if mark == "[" else text[1:-1].replace(mark * 2, mark)
+
+
 def quote_text(value: str) -> str:
     """Return `value` as an SQL string literal. Raises ValueError for a text with a NUL."""
     if "\0" in value:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from d1ops.errors import ExitCode
     from tests.cli.shell import Shell
 
-HEAVY = ("typer", "click", "rich", "pydantic", "httpx", "apsw", "tenacity", "json5")
+HEAVY = ("typer", "click", "rich", "pydantic", "httpx", "apsw", "tenacity", "json5", "jinja2")
 
 
 def test_version_is_answered_without_importing_anything_heavy(empty: Shell) -> None:

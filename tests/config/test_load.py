@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from d1ops.config.load import find_project, known_envs, load_settings
 from d1ops.errors import ConfigError, ExitCode, UnknownEnv
+from d1ops.ops.audit import read_ignores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +62,7 @@ def test_everything_has_a_default_but_the_kind(tmp_path: Path) -> None:
         "protected": False,
         "state": ".d1ops",
         "token_command": (),
+        "audit": {"ignore": ()},
         "database": {
             "kind": "sqlite",
             "path": ".d1ops/dev.sqlite",
@@ -727,3 +729,48 @@ def test_the_sample_project_has_three_envs(pytestconfig: pytest.Config) -> None:
         assert settings.at(settings.catalog.migrations).is_dir()
         assert settings.at(settings.catalog.rollbacks).is_dir()
         assert settings.at(settings.catalog.queries).is_dir()
+
+
+# -- what the audit ignores ------------------------------------------------------------------------------
+
+
+def test_ignores_are_read_with_their_reasons(tmp_path: Path) -> None:
+    config(
+        tmp_path,
+        "dev",
+        '[database]\nkind = "sqlite"\n[[audit.ignore]]\nrule = "full-scan"\nquery = "inbox"\nreason = "few rows"\n'
+        '[[audit.ignore]]\nrule = "foreign-key-without-index"\ntable = "logs"\ncolumns = ["job_id"]\n'
+        'reason = "never"\n',
+    )
+    first, second = load_settings(tmp_path, "dev", {}).audit.ignore
+    assert (first.rule, first.query, first.table, first.reason) == ("full-scan", "inbox", None, "few rows")
+    assert (second.table, second.columns) == ("logs", ("job_id",))
+
+
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [
+        ("full-scans", "full-scan"),
+        ("foreign-key-no-index", "foreign-key-without-index"),
+        ("unused-ignore", "unused-index"),
+        ("x", None),
+    ],
+)
+def test_an_ignore_of_an_unknown_rule_is_refused_by_the_audit_alone(
+    tmp_path: Path, rule: str, hint: str | None
+) -> None:
+    config(tmp_path, "dev", f'[database]\nkind = "sqlite"\n[[audit.ignore]]\nrule = "{rule}"\nreason = "r"\n')
+    settings = load_settings(tmp_path, "dev", {})
+    with pytest.raises(ConfigError, match="is not a rule that can be ignored") as refused:
+        read_ignores(settings)
+    assert refused.value.key == "audit.ignore[0].rule"
+    if hint is None:
+        assert "full-scan" in (refused.value.hint or "")
+    else:
+        assert refused.value.hint == hint
+
+
+def test_an_ignore_without_a_reason_is_refused(tmp_path: Path) -> None:
+    config(tmp_path, "dev", '[database]\nkind = "sqlite"\n[[audit.ignore]]\nrule = "full-scan"\n')
+    with pytest.raises(ConfigError, match=r"audit\.ignore\[0\]\.reason is missing"):
+        load_settings(tmp_path, "dev", {})

@@ -1,8 +1,7 @@
-"""`audit`, `doctor` and `docs`: they look, and say what should be done."""
+"""`doctor` and `docs`: they look, and say what should be done."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,48 +11,7 @@ from d1ops.cli.declare import command
 from d1ops.errors import ExitCode
 
 if TYPE_CHECKING:
-    from d1ops.core.audit.finding import Finding
-    from d1ops.core.audit.report import Report
     from d1ops.ops.doctor import Diagnosis
-
-
-class FailOn(StrEnum):
-    """The least severity of a finding that makes the answer no."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-    NEVER = "never"
-
-
-@command("audit", "d1ops audit", "d1ops audit --env staging --fail-on error", "d1ops audit --format json")
-def audit(
-    call: Call,
-    fail_on: Annotated[
-        FailOn, typer.Option("--fail-on", help="Exit 1 for a finding of this severity or a weightier one.")
-    ] = FailOn.WARNING,
-) -> ExitCode:
-    """Find missing indexes and queries that read whole tables.
-
-    Looks at every foreign key and at every query in the project's folder of queries. The schema is the target's own,
-    the plans are SQLite's own; at most two requests. Reads only.
-    """
-    from d1ops.cli.documents import target_document
-    from d1ops.core.audit.finding import Severity
-    from d1ops.core.audit.report import to_json
-    from d1ops.ops import audit as use_case
-    from d1ops.ops.workspace import read_queries
-
-    settings = call.settings()
-    queries = read_queries(settings.project, settings.catalog.queries)
-    with call.open(catalog=False) as workspace:
-        done = use_case.audit(workspace.database, queries, workspace.ledger)
-        call.note(target=target_document(workspace, None), **to_json(done.report), requests=done.requests)
-        call.answer(_audit_lines(done.report))
-    worst = done.report.worst
-    if worst is None or fail_on is FailOn.NEVER:
-        return ExitCode.DONE
-    return ExitCode.NO if worst.rank >= Severity(fail_on.value).rank else ExitCode.DONE
 
 
 @command("doctor", "d1ops doctor", "d1ops doctor --probe --env staging", "d1ops doctor --foreign-keys --format json")
@@ -133,27 +91,3 @@ def docs(
     call.note(changed=changed)
     call.answer([f"{use_case.RUNBOOK} {'written' if changed else 'is up to date'}"])
     return ExitCode.DONE
-
-
-def _audit_lines(report: Report) -> list[str]:
-    from d1ops.cli.text import count
-
-    lines: list[str] = []
-    for finding in report.findings:
-        lines += [*_finding_lines(finding), ""]
-    summary = report.summary
-    facts = [
-        f"{summary.indexed_foreign_keys} of {count(summary.foreign_keys, 'foreign key')} indexed",
-        f"{count(summary.queries, 'query')}, {summary.queries_with_full_scan} with a full scan",
-        count(len(report.findings), "finding"),
-    ]
-    return [*lines, "; ".join(facts)]
-
-
-def _finding_lines(finding: Finding) -> list[str]:
-    place = f" ({finding.path}:{finding.line})" if finding.path and finding.line else ""
-    return [
-        f"{finding.severity.value}: {finding.message}{place} [{finding.rule}]",
-        *(f"    {line}" for line in finding.plan),
-        *([f"  fix: {finding.fix_sql}"] if finding.fix_sql else [f"  try: {finding.remedy}"]),
-    ]

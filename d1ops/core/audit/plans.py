@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from d1ops.core.engine import Engine
+    from d1ops.core.values import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,18 @@ class WholeRead:
     """Whether entries are compared and passed over after they were read."""
     counts: bool = False
     """Whether it is SQLite's own count(*), which looks at no row but is billed for each."""
+    repeats: bool = False
+    """Whether it is done again for each row of something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of a query. `lines` are indented by two spaces a level."""
+    """The plan of a query. `lines` are indented by two spaces a level; `reads` are the b-trees that it looks into."""
 
     lines: tuple[str, ...]
     whole_reads: tuple[WholeRead, ...]
     aggregates: bool
+    reads: frozenset[Tree] = frozenset()
 
 
 class PlanRefused(Exception):
@@ -80,12 +84,13 @@ def trees_of(engine: Engine, tables: frozenset[str]) -> dict[int, Tree]:
     return found
 
 
-def plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree]) -> Plan:
+def plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree], value: str | None = None) -> Plan:
     """Plan a query that takes `parameters` values under D1's rules; nothing is executed.
 
-    Raises PlanRefused when it does not compile.
+    `value` is bound to all of them: SQLite looks at the pattern of a LIKE before it plans. Raises PlanRefused when it
+    does not compile.
     """
-    values = (None,) * parameters or None
+    values = (value,) * parameters or None
     run = engine.connection.execute
     try:
         rows = list(run(sql, values, can_cache=False, explain=2))
@@ -96,19 +101,35 @@ def plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree]
         raise PlanRefused(str(error), offset if offset >= 0 else None) from None
     steps = [_Step(address, opcode, p1, p2, p4 or "") for address, opcode, p1, p2, _, p4, *_ in listing]
     return Plan(
-        lines=_indented((number, parent, line) for number, parent, _, line in rows),
+        lines=indented(rows),
         whole_reads=tuple(read for program in _programs(steps) for read in _whole_reads(program, trees)),
         aggregates=any(step.opcode in ("AggStep", "Count") for step in steps),
+        reads=frozenset(_reads(steps, trees)),
     )
 
 
-def _indented(rows: Iterable[tuple[int, int, str]]) -> tuple[str, ...]:
-    depth: dict[int, int] = {}
+def indented(rows: Iterable[Sequence[Value]]) -> tuple[str, ...]:
+    """Return the lines of a plan, from the rows (id, parent, -, line) of EXPLAIN QUERY PLAN."""
+    depth: dict[Value, int] = {}
     lines: list[str] = []
-    for number, parent, line in rows:
+    for number, parent, _, line in rows:
         depth[number] = depth.get(parent, -1) + 1
-        lines.append("  " * depth[number] + line)
+        lines.append("  " * depth[number] + str(line))
     return tuple(lines)
+
+
+def _reads(steps: Sequence[_Step], trees: Mapping[int, Tree]) -> Iterator[Tree]:
+    """Yield the b-trees that are opened to be read, and those that a line names.
+
+    A write looks through an index by the same cursor that it changes it with.
+    """
+    lines = [step.text for step in steps if step.opcode == "Explain"]
+    for step in steps:
+        tree = trees.get(step.p2) if step.opcode in ("OpenRead", "ReopenIdx", "OpenWrite") else None
+        if tree is None:
+            continue
+        if step.opcode != "OpenWrite" or (tree.index and any(f"INDEX {tree.index}" in line for line in lines)):
+            yield tree
 
 
 def _programs(steps: Sequence[_Step]) -> Iterator[Sequence[_Step]]:
@@ -143,16 +164,30 @@ def _whole_reads(program: Sequence[_Step], trees: Mapping[int, Tree]) -> Iterato
             case "Count" if tree is not None:
                 # A bare count(*) is explained after it was compiled.
                 after = (later.text for later in program[position:] if later.opcode == "Explain")
-                yield WholeRead(tree, next(after, ""), counts=True)
+                yield WholeRead(tree, next(after, ""), counts=True, repeats=_is_repeated(program, step))
             case "Rewind" | "Last" if tree is not None and builds_index:
-                yield WholeRead(tree, _automatic(program[position:]))
+                yield WholeRead(tree, _automatic(program[position:]), repeats=_is_repeated(program, step))
             case "Rewind" | "Last" if tree is not None and not _searches(line):
                 body = _body(program, position)
                 if _repeats(body):
                     filters = any(step.opcode in _COMPARES and _jumps(step, body[-1]) for step in body)
-                    yield WholeRead(tree, line, filters)
+                    yield WholeRead(tree, line, filters, repeats=_is_repeated(program, step))
             case _:
                 pass
+
+
+def _is_repeated(program: Sequence[_Step], step: _Step) -> bool:
+    """Return whether an instruction is inside a loop, and not in what that loop does but `Once`.
+
+    A loop is a jump back; the one that every program ends with leads to its first instruction.
+    """
+    here = step.address
+    onces = [one.address for one in program if one.opcode == "Once" and one.address < here < one.p2]
+    return any(
+        back.p2 <= here < back.address and not any(back.p2 <= once for once in onces)
+        for back in program
+        if back.opcode in _JUMPS_BACK and 1 < back.p2 < back.address
+    )
 
 
 def _searches(line: str) -> bool:
@@ -193,3 +228,5 @@ def _jumps(step: _Step, to: _Step) -> bool:
 
 
 _COMPARES = frozenset(("Eq", "Ne", "Lt", "Le", "Gt", "Ge", "If", "IfNot"))
+
+_JUMPS_BACK = frozenset(("Next", "Prev", "VNext", "SorterNext", "Goto"))

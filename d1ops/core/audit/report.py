@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Finding, Severity
-from d1ops.core.audit.rules import RULES, full_scan
-from d1ops.core.audit.subject import examine
+from d1ops.core.audit.rules import RULES, automatic_index, correlated_scan, defeated_index, full_scan
+from d1ops.core.audit.subject import examine, rebuild
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from d1ops.core.audit.foreign_keys import ForeignKey
+    from d1ops.core.audit.rows import RowCount
     from d1ops.core.audit.subject import Subject
     from d1ops.core.queries import Query
     from d1ops.core.schema import Schema
@@ -22,10 +24,14 @@ SELECT_STATISTICS = "SELECT tbl, idx, stat FROM sqlite_stat1"
 
 STATISTICS = "sqlite_stat1"
 
+_WHOLE_READS = frozenset((full_scan.ID, automatic_index.ID, correlated_scan.ID, defeated_index.ID))
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was looked at. `queries_with_full_scan` counts those with a warning of the rule `full-scan`."""
+    """What was looked at. `queries_with_full_scan` counts those with a warning about a table that is read whole.
+    `drift_checked` says whether the target was compared with a replay of its ledger.
+    """
 
     tables: int
     foreign_keys: int
@@ -33,14 +39,17 @@ class Summary:
     queries: int
     queries_with_full_scan: int
     has_statistics: bool
+    drift_checked: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The findings, the weightiest first, and what was looked at."""
+    """The findings, the weightiest first, and what was looked at; the tables and foreign keys for a diagram."""
 
     findings: tuple[Finding, ...]
     summary: Summary
+    tables: tuple[str, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
 
     @property
     def worst(self) -> Severity | None:
@@ -48,15 +57,29 @@ class Report:
         return max((finding.severity for finding in self.findings), key=lambda severity: severity.rank, default=None)
 
 
-def audit(schema: Schema, statistics: Sequence[Row], queries: Sequence[Query], ledger: str) -> Report:
+def audit(
+    schema: Schema,
+    statistics: Sequence[Row],
+    queries: Sequence[Query],
+    ledger: str,
+    *,
+    known_rows: Mapping[str, RowCount] | None = None,
+    expected: Schema | None = None,
+) -> Report:
     """Audit a schema with all its objects, as the rows of `SELECT_OBJECTS` and `SELECT_STATISTICS` hold it.
 
-    What belongs to SQLite, Cloudflare, d1ops or the table `ledger` is not audited. Raises HumanNeeded when an object
-    cannot be rebuilt from its own definition.
+    What belongs to SQLite, Cloudflare, d1ops or the table `ledger` is not audited. `known_rows` are the rows of tables
+    from elsewhere than statistics, `expected` the schema that the applied migrations build. Raises HumanNeeded when an
+    object cannot be rebuilt from its own definition.
     """
-    subject = examine(schema, statistics, queries, ledger)
-    findings = sorted((finding for find in RULES.values() for finding in find(subject)), key=_order)
-    return Report(tuple(findings), _summary(subject, findings))
+    return judge(examine(rebuild(schema, ledger), statistics, queries, known_rows=known_rows, expected=expected))
+
+
+def judge(subject: Subject) -> Report:
+    """Apply every rule to the facts."""
+    findings = sorted((finding for rule in RULES.values() for finding in rule.find(subject)), key=_order)
+    tables = tuple(table for table in subject.schema.tables() if table in subject.tables)
+    return Report(tuple(findings), _summary(subject, findings), tables, subject.foreign_keys)
 
 
 def _order(finding: Finding) -> tuple[int, str, str, str, int, tuple[str, ...], str]:
@@ -75,7 +98,7 @@ def _summary(subject: Subject, findings: Sequence[Finding]) -> Summary:
     scanning = {
         (finding.path, finding.query)
         for finding in findings
-        if finding.rule == full_scan.ID and finding.severity is not Severity.INFO
+        if finding.rule in _WHOLE_READS and finding.severity is not Severity.INFO
     }
     return Summary(
         tables=len(subject.tables),
@@ -83,10 +106,12 @@ def _summary(subject: Subject, findings: Sequence[Finding]) -> Summary:
         indexed_foreign_keys=sum(key.is_indexed for key in subject.foreign_keys),
         queries=len(subject.queries),
         queries_with_full_scan=len(scanning),
-        has_statistics=bool(subject.row_estimates),
+        has_statistics=bool(subject.statistics),
+        drift_checked=subject.expected is not None,
     )
 
 
 def to_json(report: Report) -> dict[str, object]:
     """Return the report as the JSON document of `d1ops audit`: `{findings: [...], summary: {...}}`."""
-    return {"findings": [asdict(finding) for finding in report.findings], "summary": asdict(report.summary)}
+    findings = [{"key": finding.key, **asdict(finding)} for finding in report.findings]
+    return {"findings": findings, "summary": asdict(report.summary)}

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from d1ops.core.audit.foreign_keys import read_foreign_keys
+from d1ops.core.audit.defeats import find_defeats
+from d1ops.core.audit.foreign_keys import judge_foreign_keys
 from d1ops.core.audit.plans import PlanRefused, plan_of, trees_of
-from d1ops.core.mirror import build_mirror
+from d1ops.core.audit.rows import Source, statistics_rows
+from d1ops.core.audit.surplus import find_surplus
+from d1ops.core.audit.tables import read_tables
+from d1ops.core.mirror import build_mirror, load_statistics
+from d1ops.core.sql import significant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from d1ops.core.audit.defeats import Defeat
     from d1ops.core.audit.foreign_keys import ForeignKey
-    from d1ops.core.audit.plans import Plan
+    from d1ops.core.audit.plans import Plan, Tree
+    from d1ops.core.audit.rows import RowCount
+    from d1ops.core.audit.surplus import Surplus
+    from d1ops.core.audit.tables import Table
     from d1ops.core.engine import Engine
     from d1ops.core.queries import Query
     from d1ops.core.schema import Schema
@@ -35,36 +44,104 @@ class PlannedQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class RemotePlan:
+    """What the target itself says of a query: the lines of its plan, or why it refuses the query."""
+
+    query: Query
+    lines: tuple[str, ...] = ()
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """What is audited. `tables` are the user's own, virtual ones included; `row_estimates` come from statistics."""
+    """What is audited.
+
+    `tables` are the user's own, virtual ones included; `shapes` are the ordinary ones of them, with their columns and
+    indexes. `rows` are the rows of a table as far as they are known, `known_rows` those that do not come from
+    statistics. `statistics` are the rows of `sqlite_stat1`. `expected` is the schema that the applied migrations
+    build, None where nobody can say. `remote_plans` are the target's own plans, where they were asked for.
+    """
 
     schema: Schema
     tables: frozenset[str]
     foreign_keys: tuple[ForeignKey, ...]
     queries: tuple[PlannedQuery, ...]
-    row_estimates: Mapping[str, int]
+    shapes: Mapping[str, Table] = field(default_factory=dict)
+    surplus: tuple[Surplus, ...] = ()
+    defeats: tuple[Defeat, ...] = ()
+    rows: Mapping[str, RowCount] = field(default_factory=dict)
+    known_rows: Mapping[str, RowCount] = field(default_factory=dict)
+    statistics: tuple[Row, ...] = ()
+    expected: Schema | None = None
+    remote_plans: tuple[RemotePlan, ...] = ()
+    ledger: str = ""
+
+    @property
+    def row_estimates(self) -> dict[str, int]:
+        """The rows of each table, as far as they are known."""
+        return {table: count.number for table, count in self.rows.items()}
 
 
-def examine(schema: Schema, statistics: Sequence[Row], queries: Sequence[Query], ledger: str) -> Subject:
-    """Rebuild the schema in memory and ask SQLite about every foreign key and every query.
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """A schema, rebuilt in memory without statistics, and its user's tables as in `Subject`."""
 
-    `statistics` are the rows (tbl, idx, stat) of `sqlite_stat1`. Raises HumanNeeded when an object of the schema
-    cannot be rebuilt.
+    schema: Schema
+    ledger: str
+    mirror: Engine
+    tables: frozenset[str]
+    shapes: Mapping[str, Table]
+
+    def close(self) -> None:
+        """Let go of the mirror."""
+        self.mirror.close()
+
+
+def rebuild(schema: Schema, ledger: str) -> Mirrored:
+    """Rebuild a schema in memory. Raises HumanNeeded when an object cannot be rebuilt."""
+    mirror = build_mirror(schema.objects)
+    tables = _user_tables(mirror, schema, ledger)
+    return Mirrored(schema, ledger, mirror, tables, read_tables(mirror, schema, tables))
+
+
+def examine(
+    mirrored: Mirrored,
+    statistics: Sequence[Row],
+    queries: Sequence[Query],
+    *,
+    known_rows: Mapping[str, RowCount] | None = None,
+    expected: Schema | None = None,
+) -> Subject:
+    """Ask SQLite about every foreign key and every query; the mirror is used up.
+
+    `statistics` are the rows (tbl, idx, stat) of `sqlite_stat1`; `known_rows` and `expected` are as in `Subject`.
     """
-    bare = build_mirror(schema.objects)
-    told = build_mirror(schema.objects, statistics=statistics) if statistics else bare
+    schema, mirror, tables, shapes = mirrored.schema, mirrored.mirror, mirrored.tables, mirrored.shapes
     try:
-        tables = _user_tables(bare, schema, ledger)
+        keys = judge_foreign_keys(mirror, shapes)
+        trees = trees_of(mirror, tables)
+        bare = [_plan(mirror, query, trees) for query in queries]
+        told = bare
+        if statistics:
+            load_statistics(mirror, statistics)
+            told = [_plan(mirror, query, trees) for query in queries]
+        planned = tuple(map(_planned, queries, told, bare))
         return Subject(
             schema=schema,
             tables=tables,
-            foreign_keys=read_foreign_keys(bare, tables),
-            queries=tuple(_plan(queries, told, bare, tables)),
-            row_estimates=_row_estimates(statistics),
+            foreign_keys=keys,
+            queries=planned,
+            shapes=shapes,
+            surplus=find_surplus(schema, shapes, keys, planned, statistics),
+            defeats=find_defeats(mirror, schema, shapes, planned, statistics),
+            rows={**(known_rows or {}), **statistics_rows(statistics), **_counted(known_rows or {})},
+            known_rows=known_rows or {},
+            statistics=tuple(statistics),
+            expected=expected,
+            ledger=mirrored.ledger,
         )
     finally:
-        bare.close()
-        told.close()
+        mirror.close()
 
 
 def _user_tables(mirror: Engine, schema: Schema, ledger: str) -> frozenset[str]:
@@ -74,27 +151,27 @@ def _user_tables(mirror: Engine, schema: Schema, ledger: str) -> frozenset[str]:
     return frozenset(schema.users(ledger).tables()) - shadows
 
 
-def _plan(queries: Sequence[Query], told: Engine, bare: Engine, tables: frozenset[str]) -> Iterator[PlannedQuery]:
-    trees, bare_trees = trees_of(told, tables), trees_of(bare, tables)
-    for query in queries:
-        try:
-            plan = plan_of(told, query.sql, len(query.parameters), trees)
-            other = plan if told is bare else plan_of(bare, query.sql, len(query.parameters), bare_trees)
-        except PlanRefused as refusal:
-            yield PlannedQuery(query, None, None, refusal)
-        else:
-            yield PlannedQuery(query, plan, other)
+def _plan(mirror: Engine, query: Query, trees: Mapping[int, Tree]) -> Plan | PlanRefused:
+    try:
+        plan = plan_of(mirror, query.sql, len(query.parameters), trees)
+        if plan.whole_reads and query.parameters and any(token.upper == "LIKE" for token in significant(query.sql)):
+            # SQLite plans a LIKE by the pattern that is bound. Where an index serves patterns that begin with a
+            # letter, somebody made it for them.
+            prefixed = plan_of(mirror, query.sql, len(query.parameters), trees, "a%")
+            plan = min(plan, prefixed, key=lambda plan: len(plan.whole_reads))
+    except PlanRefused as refusal:
+        return refusal
+    return plan
 
 
-def _row_estimates(statistics: Sequence[Row]) -> dict[str, int]:
-    """Return the rows of each table by its statistics.
+def _planned(query: Query, told: Plan | PlanRefused, bare: Plan | PlanRefused) -> PlannedQuery:
+    for one in (told, bare):
+        if isinstance(one, PlanRefused):
+            return PlannedQuery(query, None, None, one)
+    assert not isinstance(told, PlanRefused)
+    assert not isinstance(bare, PlanRefused)
+    return PlannedQuery(query, told, bare)
 
-    The first number of `stat` is the number of rows in an index or table; a partial index has fewer (SQLite
-    documentation, "The Database File Format", section 2.6.3).
-    """
-    found: dict[str, int] = {}
-    for table, _, stat in statistics:
-        first = str(stat).split(" ", 1)[0]
-        if first.isdecimal():
-            found[str(table)] = max(found.get(str(table), 0), int(first))
-    return found
+
+def _counted(known: Mapping[str, RowCount]) -> dict[str, RowCount]:
+    return {table: count for table, count in known.items() if count.source is Source.COUNT}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import chain, count
 from typing import TYPE_CHECKING
 
-from d1ops.core.audit.finding import Finding, Severity
-from d1ops.core.audit.foreign_keys import is_served
-from d1ops.core.schema import SchemaObject
-from d1ops.core.sql import quote_if_needed
+from d1ops.core.audit.finding import Finding, Rule, Severity
+from d1ops.core.audit.foreign_keys import is_served_by
+from d1ops.core.audit.proposals import Draft, Names, trial_names
+from d1ops.core.audit.whole_reads import rows_of
+from d1ops.core.mirror import build_mirror
+from d1ops.core.sql import fold, quote_if_needed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from d1ops.core.audit.foreign_keys import ForeignKey, Reference
+    from d1ops.core.audit.foreign_keys import ForeignKey
+    from d1ops.core.audit.rows import RowCount
     from d1ops.core.audit.subject import Subject
+    from d1ops.core.schema import Schema
 
 ID = "foreign-key-without-index"
 
@@ -23,34 +26,43 @@ _CHANGES_CHILDREN = frozenset(("CASCADE", "SET NULL", "SET DEFAULT"))
 
 def find(subject: Subject) -> Iterator[Finding]:
     """Find the foreign keys without a usable index. An `ON DELETE` action that changes child rows is an error."""
-    proposals = _Proposals(subject)
-    for key in subject.foreign_keys:
-        if key.is_indexed:
-            continue
+    keys = [key for key in subject.foreign_keys if not key.is_indexed]
+    fixes = _fixes(subject.schema, keys) if keys else {}
+    names = Names(subject.schema)
+    for key in keys:
         reference = key.reference
-        fix = proposals.index_for(key)
+        draft = fixes.get(id(key))
+        name = names.name(draft) if draft else None
         yield Finding(
             rule=ID,
             severity=Severity.ERROR if reference.on_delete in _CHANGES_CHILDREN else Severity.WARNING,
             table=reference.table,
             columns=reference.columns,
-            message=_message(key, subject.row_estimates.get(reference.table)),
+            others=(reference.parent, *reference.parent_columns),
+            message=_message(key, subject.rows.get(reference.table)),
             remedy=(
                 "create the index: it reads and writes every row of the table once, then writes one row more an INSERT"
-                if fix
+                if draft
                 else "give the column the type of the column that it references: as they are, no index can serve both"
             ),
-            fix_sql=fix,
+            fix_sql=f"{draft.sql(name)};" if draft and name else None,
+            rollback_sql=draft.drop(name) if draft and name else None,
+            facts={
+                "parent": reference.parent,
+                "parent_columns": reference.parent_columns,
+                "on_delete": reference.on_delete,
+                "rows": rows_of(subject, reference.table),
+            },
         )
 
 
-def _message(key: ForeignKey, rows: int | None) -> str:
+def _message(key: ForeignKey, rows: RowCount | None) -> str:
     reference = key.reference
     parent = reference.parent
     if reference.parent_columns:
         parent += f" ({', '.join(reference.parent_columns)})"
     action = f" ON DELETE {reference.on_delete}" if reference.on_delete != "NO ACTION" else ""
-    known = f" (about {rows:,})" if rows is not None else ""
+    known = f" ({rows})" if rows is not None else ""
     cost = f"every row of {reference.table}{known}"
     if key.plan.startswith("SEARCH"):
         cost = f"rows of {reference.table} that are not its own, because an index serves only a part of the key"
@@ -60,40 +72,45 @@ def _message(key: ForeignKey, rows: int | None) -> str:
     )
 
 
-class _Proposals:
-    """The indexes that are proposed; equal ones have one name, and no name is taken already."""
+# -- what would serve ----------------------------------------------------------------------------------
 
-    def __init__(self, subject: Subject) -> None:
-        self._objects: dict[str, list[SchemaObject]] = {}
-        for o in subject.schema.objects:
-            if o.type in ("table", "index"):
-                self._objects.setdefault(o.table.lower(), []).append(o)
-        self._taken = {o.name.lower() for o in subject.schema.objects}
-        self._names: dict[tuple[str, tuple[str, ...]], str] = {}
 
-    def index_for(self, key: ForeignKey) -> str | None:
-        """Return the CREATE INDEX that serves the key, tried on a mirror of its tables; None when none does.
+def _fixes(schema: Schema, keys: Sequence[ForeignKey]) -> Mapping[int, Draft]:
+    """Return the index that serves each key, by the key's identity, tried on a mirror of the tables that are involved.
 
-        The parent's collation decides, except that a rowid has none and the child's is right there.
-        """
-        reference = key.reference
-        involved = dict.fromkeys((reference.table.lower(), reference.parent.lower()))
-        objects = [o for table in involved for o in self._objects.get(table, ())]
-        for collations in dict.fromkeys((key.collations, ("",) * len(key.collations))):
-            terms = tuple(
+    The parent's collation decides, except that a rowid has none and the child's is right there.
+    """
+    involved = {fold(name) for key in keys for name in (key.reference.table, key.reference.parent)}
+    drafts = {id(key): _drafts(key) for key in keys}
+    trials = trial_names(schema, [draft for some in drafts.values() for draft in some])
+    objects = [o for o in schema.objects if o.type in ("table", "index") and fold(o.table) in involved]
+    mirror = build_mirror([*objects, *(draft.object(name) for draft, name in trials.items())])
+    try:
+        found: dict[int, Draft] = {}
+        for key in keys:
+            for draft in drafts[id(key)]:
+                if is_served_by(mirror, key.reference, draft.index(trials[draft])):
+                    found[id(key)] = draft
+                    break
+        return found
+    finally:
+        mirror.close()
+
+
+def _drafts(key: ForeignKey) -> list[Draft]:
+    reference = key.reference
+    wanted = dict.fromkeys((key.collations, ("",) * len(key.collations)))
+    return [
+        Draft(
+            reference.table,
+            reference.columns,
+            tuple(
                 quote_if_needed(column) + (f" COLLATE {quote_if_needed(collation)}" if collation else "")
                 for column, collation in zip(reference.columns, collations, strict=True)
-            )
-            name = self._names.get((reference.table, terms)) or self._free_name(reference)
-            on = f"{quote_if_needed(reference.table)} ({', '.join(terms)})"
-            sql = f"CREATE INDEX IF NOT EXISTS {quote_if_needed(name)} ON {on}"
-            if is_served([*objects, SchemaObject("index", name, reference.table, sql)], reference):
-                self._names[reference.table, terms] = name
-                self._taken.add(name.lower())
-                return f"{sql};"
-        return None
+            ),
+        )
+        for collations in wanted
+    ]
 
-    def _free_name(self, reference: Reference) -> str:
-        name = "_".join(("idx", reference.table, *reference.columns))
-        candidates = chain((name,), (f"{name}_{number}" for number in count(2)))
-        return next(candidate for candidate in candidates if candidate.lower() not in self._taken)
+
+RULE = Rule(ID, "A foreign key whose child rows SQLite can find only by reading others", Severity.WARNING, find)

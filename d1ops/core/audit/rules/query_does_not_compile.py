@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from d1ops.core.audit.finding import Finding, Severity
+from d1ops.core.audit.finding import Finding, Rule, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,3 +32,6 @@ def find(subject: Subject) -> Iterator[Finding]:
             path=query.path,
             line=line,
         )
+
+
+RULE = Rule(ID, "A query that the target's schema does not know how to answer.", Severity.ERROR, find)

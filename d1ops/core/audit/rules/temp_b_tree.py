@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from d1ops.core.audit.finding import Finding, Severity
+from d1ops.core.audit.finding import Finding, Rule, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,3 +35,6 @@ def find(subject: Subject) -> Iterator[Finding]:
                 line=query.line,
                 plan=planned.plan.lines,
             )
+
+
+RULE = Rule(ID, "A query whose rows are sorted or grouped after they were read.", Severity.INFO, find)
