@@ -11,6 +11,7 @@ INSERT into the guard table, which surely runs.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -57,6 +58,9 @@ class Kind(StrEnum):
     """Never true: it ends a rehearsal in place and carries the figures."""
 
 
+_FAILED = re.compile(rf"{_MARK}(?P<kind>{'|'.join(Kind)}):")
+
+
 @dataclass(frozen=True, slots=True)
 class Assertion:
     """A condition, and a scalar expression of JSON that says what was found where it does not hold."""
@@ -92,16 +96,14 @@ class Failure:
 
 def failure_in(text: str) -> Failure | None:
     """Read a failed assertion out of an error of the engine; None when the error is another one."""
-    for kind in Kind:
-        mark = f"{_MARK}{kind}:"
-        if mark in text:
-            carried = text.partition(mark)[2].replace("''", "'")
-            try:
-                found, _ = json.JSONDecoder().raw_decode(carried)
-            except ValueError:  # The target shortens long errors.
-                found = None
-            return Failure(kind, found)
-    return None
+    carried = _FAILED.search(text)
+    if carried is None:
+        return None
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text[carried.end() :].replace("''", "'"))
+    except ValueError:  # The target shortens long errors.
+        found = None
+    return Failure(Kind(carried["kind"]), found)
 
 
 # -- schema and ledger ---------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def figures(engine: Engine, tables: Collection[str]) -> list[Figure]:
         columns = {str(column): "SET DEFAULT" in actions for _, column, *actions in links}
         for column, has_default in columns.items():
             found.append(Figure(Counted.LINKS, table, column, _links(engine, table, column, has_default=has_default)))
-    return [*sorted(found, key=lambda figure: figure.counted is not Counted.ROWS), *checked]
+    return [*found, *checked]
 
 
 def _links(engine: Engine, table: str, column: str, *, has_default: bool) -> str:
@@ -212,8 +212,8 @@ def changed_as_rehearsed(place: int, rehearsed: int, of: Sequence[Bound], times:
 
     Every row that came or went since the backup may count for `times` more or less. Where none did the number is exact.
     """
-    rows = sum(bound.figure.counted is Counted.ROWS for bound in of)
-    drift = f"(SELECT ifnull(sum(abs(before_n - rehearsed_n)), 0) FROM {GUARD} WHERE what BETWEEN 0 AND {rows - 1})"
+    rows = ",".join(str(n) for n, bound in enumerate(of) if bound.figure.counted is Counted.ROWS)
+    drift = f"(SELECT ifnull(sum(abs(before_n - rehearsed_n)), 0) FROM {GUARD} WHERE what IN ({rows}))"
     source = f"FROM {GUARD} c WHERE what = {place}"
     return Assertion(
         Kind.CHANGES,

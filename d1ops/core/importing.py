@@ -6,6 +6,7 @@ of a table of our own, put together again where it is used. Assertions become IN
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from d1ops.core import rules
@@ -89,6 +90,8 @@ def literal(param: Param) -> str:
             return "NULL"
         case bool() | int():
             return str(int(param))
+        case float() if math.isinf(param):
+            return "-9e999" if param < 0 else "9e999"
         case float():
             # Decimal digits are not exact in every version of SQLite; two integers and a power of two are.
             mantissa, exponent = _scaled(param)

@@ -78,7 +78,7 @@ class InPlace:
 
 def rehearse(workspace: Workspace, plan: Plan, seen: Look | None = None) -> InPlace:
     """Run a plan on the target in one batch that is undone, and tell what it would take away. `seen` is a look just
-    taken, if there is one. Three requests, and the rows of the reached tables are read three times.
+    taken, if there is one. Three requests (four without it); the reached tables are read four times, which is billed.
 
     Raises NotAtomic where nobody proved that the target undoes a batch; StatementRejected, with file, line and column,
     when a script fails; TargetMoved when schema or ledger are not as they were seen; TooLong when the target gave up;
@@ -101,7 +101,7 @@ def rehearse(workspace: Workspace, plan: Plan, seen: Look | None = None) -> InPl
     new = [(b.figure.table, a - n) for b, n, a in measured if b.figure.counted is Counted.DANGLING and a > n]
     moved = [
         table
-        for table, one, other in zip(found.counted, before.extra, after.extra, strict=True)
+        for table, one, other in zip(found.reached, before.extra, after.extra, strict=True)
         if one.rows != other.rows
     ]
     return InPlace(
@@ -138,8 +138,9 @@ def scope_of(schema: Schema, tables: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Study:
-    """What the plan does to the schema alone, found out on the mirror. `bounds` are counted before and after; one whose
-    `after` is None is gone then. `totals` ask for the figures of the tables `counted`."""
+    """What the plan does to the schema alone, found out on the mirror. `bounds` are counted before the script and, by
+    the figures of `after`, behind it; one that `after` lacks is gone then. `totals` ask what the tables `reached` hold.
+    """
 
     script: tuple[ScriptStatement, ...]
     mirror_before: Schema
@@ -147,7 +148,6 @@ class _Study:
     reached: tuple[str, ...]
     bounds: tuple[Bound, ...]
     after: Mapping[tuple[str, str, str], Figure]
-    counted: tuple[str, ...]
     totals: tuple[Statement, ...]
     columns_gone: Mapping[str, tuple[str, ...]]
 
@@ -159,7 +159,7 @@ def _study(seen: Look, plan: Plan, ledger: str) -> _Study:
     columns = _columns(mirror, everything)
     all_figures = figures.figures(mirror, everything)
     values = {table: _values(table, names) for table, names in columns.items()}
-    counted = {fold(name): reader_of(mirror, name).totals() for name in before.tables() if fold(name) in everything}
+    totals = {name: reader_of(mirror, name).totals() for name in before.tables() if fold(name) in everything}
     script: list[ScriptStatement] = []
     reached: set[str] = set()
     for step in plan.steps:
@@ -169,7 +169,7 @@ def _study(seen: Look, plan: Plan, ledger: str) -> _Study:
         require_untouched(step.script.path, written, now, schema_of(mirror), ledger)
         script += step.script.statements
         reached |= written
-    names = tuple(name for name in before.tables() if fold(name) in reached & everything)
+    names = tuple(name for name in totals if fold(name) in reached)
     after = {figure.key: figure for figure in figures.figures(mirror, reached)}
     columns_after = _columns(mirror, everything)
     gone = {
@@ -177,10 +177,8 @@ def _study(seen: Look, plan: Plan, ledger: str) -> _Study:
         for table, there in columns.items()
         if fold(table) in reached and table in columns_after
     }
-    wanted = {figure for figure in all_figures if fold(figure.table) in reached or figure.key in after}
-    picked = [figure for figure in all_figures if figure in wanted]
+    picked = [figure for figure in all_figures if fold(figure.table) in reached or figure.key in after]
     picked += [figure for table, there in gone.items() for figure in values[table] if figure.column in there]
-    reached_names = tuple(name for name in names if fold(name) in counted)
     return _Study(
         script=tuple(script),
         mirror_before=before,
@@ -188,8 +186,7 @@ def _study(seen: Look, plan: Plan, ledger: str) -> _Study:
         reached=names,
         bounds=tuple(Bound(figure, 0, 0, 0) for figure in picked),
         after=after,
-        counted=reached_names,
-        totals=tuple(Statement(counted[fold(name)]) for name in reached_names),
+        totals=tuple(Statement(totals[name]) for name in names),
         columns_gone=gone,
     )
 

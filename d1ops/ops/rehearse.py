@@ -195,7 +195,7 @@ def _guards(
             by_pieces.setdefault(first, []).append(part)
         else:
             raise pieces.takes_elsewhere(chunked, part.doomed.name)
-    salt = Salt.of(workspace.nonce()) if found or by_pieces else Salt((3, 5), (2, 2))
+    salt = Salt.of(workspace.nonce() if found or by_pieces else "")
     started = engine.clock()
     asked = contents(engine, limits.require_comparable(found), salt)
     seconds = engine.clock() - started

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from d1ops.core.catalog import Script
@@ -105,6 +105,7 @@ def test_a_statement_that_reaches_beyond_its_range_is_found_on_the_copy() -> Non
 keys = st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.text(), st.binary())
 
 
+@example([float("inf"), float("-inf"), -0.0, 5e-324, 1.7e308], 1, 0)
 @given(st.lists(keys, max_size=40), st.integers(1, 9), st.integers(0, 39))
 def test_the_ranges_hold_every_key_once(values: list[int | float | str | bytes], rows: int, after: int) -> None:
     engine = Engine.memory()

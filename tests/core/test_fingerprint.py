@@ -77,7 +77,7 @@ def workerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerdDatabas
     database.close()
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(rows)
 @example([(float(f), -float(f), 0.1 * f) for f in NEAR_POWERS_OF_TWO if abs(f) < 1.7e308])
 def test_it_is_the_same_on_workerd_and_on_apsw(
@@ -100,6 +100,7 @@ def test_it_is_the_same_on_workerd_and_on_apsw(
     assert workerd.query(content("t t", COLUMNS, SALT)).scalar() == fingerprint(engine)
 
 
+@settings(max_examples=40)
 @given(rows, st.randoms())
 def test_the_order_of_the_rows_does_not_matter(
     engine: Engine, table: list[tuple[Cell, ...]], chance: random.Random
@@ -119,7 +120,7 @@ def identity(cell: Cell) -> object:
     return type(cell).__name__, cell.hex() if isinstance(cell, float) else cell
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(rows, rows)
 @example([(None, "", b"")], [("", None, b"")])
 @example([(0.0, 1, 1)], [(-0.0, 1, 1)])

@@ -182,7 +182,7 @@ def test_a_target_that_takes_neither_is_never_changed(make: Make) -> None:
 
 def test_a_file_holds_every_parameter_exactly(tmp_path: Path) -> None:
     long = "é'\n;--" * 30_000
-    values = (None, True, -(2**63), 0.1, 5e-324, 1.7e308, -2.5, b"\0'", "it's", "a\0b", long)
+    values = (None, True, -(2**63), 0.1, 5e-324, 1.7e308, float("-inf"), -2.5, b"\0'", "it's", "a\0b", long)
     marks = ", ".join(f"?{n + 1}" for n in range(len(values)))
     names = ", ".join(f"c{n}" for n in range(len(values)))
     statements = [Statement(f"CREATE TABLE t ({names})"), Statement(f"INSERT INTO t VALUES ({marks})", values)]
@@ -191,5 +191,5 @@ def test_a_file_holds_every_parameter_exactly(tmp_path: Path) -> None:
         query = ", ".join(f"typeof(c{n}), c{n} IS ?{n + 1}" for n in range(len(values)))
         found = database.query(f"SELECT {query} FROM t", values).one()
         assert found[1::2] == (1,) * len(values)
-        assert found[::2] == ("null", "integer", "integer", *("real",) * 4, "blob", *("text",) * 3)
+        assert found[::2] == ("null", "integer", "integer", *("real",) * 5, "blob", *("text",) * 3)
         assert database.query("SELECT count(*) FROM sqlite_master").scalar() == 1
