@@ -134,7 +134,9 @@ def _needed(
         # A foreign key needs no other tables than its own, and a query that only reads those that it reads. What
         # a write needs besides, for its triggers and for the foreign keys that point at it, is not seen in its plan.
         involved = touched | {fold(n) for key in affected for n in (key.reference.table, key.reference.parent)}
-        involved |= {fold(name) for query in asked for name in _mentioned(query, schema)}
+        involved |= {fold(name) for query in asked for name in _mentioned(query)}
+        if asked and any(o.type == "view" for o in schema.objects):  # a view may name any table
+            involved |= {fold(name) for name in schema.tables()}
         rest = Schema(
             tuple(o for o in rest.objects if o.type == "view" or (o.type != "trigger" and fold(o.table) in involved))
         )
@@ -180,16 +182,11 @@ def _needed_by_queries(
     return needed
 
 
-def _mentioned(query: PlannedQuery, schema: Schema) -> Iterator[str]:
-    """Yield the tables of a query: those of its plan, and all words in it, should SQLite leave a table out.
-
-    A view may name any table.
-    """
+def _mentioned(query: PlannedQuery) -> Iterator[str]:
+    """Yield the tables of a query: those of its plan, and all words in it, should SQLite leave a table out."""
     for plan in (query.plan, query.plan_without_statistics):
         yield from (tree.table for tree in plan.reads) if plan else ()
     yield from (unquote(t.text) if t.kind == "quoted" else t.text for t in significant(query.query.sql))
-    if any(o.type == "view" for o in schema.objects):
-        yield from schema.tables()
 
 
 def _used(plan: Plan | None, dropped: set[str]) -> set[str]:
