@@ -14,8 +14,9 @@ import apsw
 
 from d1ops.core.audit.plans import PlanRefused, plan_of, trees_of
 from d1ops.core.audit.proposals import Draft, trial_names
+from d1ops.core.engine import Engine
 from d1ops.core.mirror import build_mirror, load_statistics
-from d1ops.core.sql import fold, quote_if_needed, significant, unquote
+from d1ops.core.sql import fold, quote_identifier, quote_if_needed, significant, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from d1ops.core.audit.plans import Plan, Tree
     from d1ops.core.audit.subject import PlannedQuery
     from d1ops.core.audit.tables import Table
-    from d1ops.core.engine import Engine
     from d1ops.core.queries import Query
     from d1ops.core.schema import Schema
     from d1ops.core.sql import Token
@@ -225,6 +225,26 @@ def _served_when_bare(engine: Engine, trees: Mapping[int, Tree], attempt: _Attem
     return named[0] if named else None
 
 
+def _holds_a_row(draft: Draft, table: Table, name: str) -> bool:
+    """Return whether an index can be made where there is a row.
+
+    That a date is computed from the present time or place SQLite notices only when it computes one.
+    """
+    scratch = Engine.memory()
+    try:
+        columns = ", ".join(quote_identifier(column.name) for column in table.columns)
+        scratch.ask(f"CREATE TABLE {quote_identifier(table.name)} ({columns})")
+        values = ", ".join("'2000-01-01'" for _ in table.columns)
+        scratch.ask(f"INSERT INTO {quote_identifier(table.name)} VALUES ({values})")
+        scratch.ask(draft.sql(name))
+    except apsw.Error:
+        return False
+    else:
+        return True
+    finally:
+        scratch.close()
+
+
 def _begins_with(name: str, attempt: _Attempt) -> bool:
     return fold(name) == fold(attempt.column)
 
@@ -240,13 +260,11 @@ def _fixes(
     mirror = build_mirror(schema.objects)
     drafts = trial_names(schema, [attempt.draft for attempt in attempts])
     made: dict[Draft, str] = {}
+    shapes = {attempt.draft: attempt.table for attempt in attempts}
     for draft, name in drafts.items():
-        try:
+        if _holds_a_row(draft, shapes[draft], name):
             mirror.ask(draft.sql(name))
             made[draft] = name
-        except apsw.Error:
-            # A function that is not deterministic has no index.
-            continue
     if statistics:
         load_statistics(mirror, statistics)
     trees = trees_of(mirror, names)

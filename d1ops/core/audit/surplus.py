@@ -16,7 +16,7 @@ from d1ops.core.audit.plans import PlanRefused, plan_of, trees_of
 from d1ops.core.audit.tables import read_tables
 from d1ops.core.mirror import build_mirror, load_statistics
 from d1ops.core.schema import Schema
-from d1ops.core.sql import fold, quote_if_needed
+from d1ops.core.sql import fold, is_read, quote_if_needed, significant, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -130,10 +130,16 @@ def _needed(
     children = {key.reference.table for key in affected}
     asked = [query for query in queries if _used(query.plan, dropped) or _used(query.plan_without_statistics, dropped)]
     rest = Schema(tuple(o for o in schema.objects if o.type != "index" or o.name not in dropped))
-    if not asked:
-        # Foreign keys need no other tables than their own.
+    if all(is_read(query.query.sql) for query in asked):
+        # A foreign key needs no other tables than its own, and a query that only reads those that it reads. What
+        # a write needs besides, for its triggers and for the foreign keys that point at it, is not seen in its plan.
         involved = touched | {fold(n) for key in affected for n in (key.reference.table, key.reference.parent)}
-        rest = Schema(tuple(o for o in rest.objects if o.type in ("table", "index") and fold(o.table) in involved))
+        involved |= {fold(name) for query in asked for name in _mentioned(query)}
+        if asked and any(o.type == "view" for o in schema.objects):  # a view may name any table
+            involved |= {fold(name) for name in schema.tables()}
+        rest = Schema(
+            tuple(o for o in rest.objects if o.type == "view" or (o.type != "trigger" and fold(o.table) in involved))
+        )
     names = frozenset(schema.tables())
     needed: set[str] = set()
     mirror = build_mirror(rest.objects)
@@ -174,6 +180,13 @@ def _needed_by_queries(
         if any(new > old for new, old in zip(_cost(after), _cost(before), strict=True)):
             needed |= used
     return needed
+
+
+def _mentioned(query: PlannedQuery) -> Iterator[str]:
+    """Yield the tables of a query: those of its plan, and all words in it, should SQLite leave a table out."""
+    for plan in (query.plan, query.plan_without_statistics):
+        yield from (tree.table for tree in plan.reads) if plan else ()
+    yield from (unquote(t.text) if t.kind == "quoted" else t.text for t in significant(query.query.sql))
 
 
 def _used(plan: Plan | None, dropped: set[str]) -> set[str]:
