@@ -36,6 +36,9 @@ ROWS = 3
 
 SEED = 1
 
+STOPPED_BY_NEW_ROWS = "the rollback script fails on rows written since"
+"""How the evidence begins where a script brings everything back, and stops at rows that only the newer form allows."""
+
 
 class Verdict(StrEnum):
     """What a rollback can promise."""
@@ -112,6 +115,16 @@ def judge(catalog: Catalog, *, rows: int = ROWS, seed: int = SEED) -> tuple[Reve
     )
 
 
+def judge_one(catalog: Catalog, migration: Migration, *, rows: int = ROWS, seed: int = SEED) -> Reversibility:
+    """Judge one migration of a catalog as `judge` does, without judging the others; `needed_by` names only those later
+    ones that do not run without it. Raises what `judge` raises."""
+    stages = Stages(catalog)
+    index = catalog.migrations.index(migration)
+    one = _round_trip(migration, stages, index, rows, seed)
+    full, _ = filled(stages.last, rows, seed)
+    return _among_later(one, catalog.migrations[index + 1 :], set(), stages, index, full)
+
+
 # -- forward and back ------------------------------------------------------------------------------------
 
 
@@ -186,7 +199,7 @@ def _undone(
         is_fillable = any((one.made.tables, one.made.columns, one.made.rows, one.made.changed))
         empty = fill(engine, rows, seed) if is_fillable else {}
         full, broken = engine.serialize(), dangling(engine)
-        causes = _run(engine, script, "the rollback script fails on rows written since")
+        causes = _run(engine, script, STOPPED_BY_NEW_ROWS)
         with (
             beside(engine, full),
             closing(opened(stages.before(index))) as without,
