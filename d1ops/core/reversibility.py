@@ -24,12 +24,13 @@ from d1ops.core.trial import Stages, beside, data_columns, data_tables, fill, fi
 from d1ops.errors import ScriptError, StatementRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from d1ops.core.catalog import Catalog, Migration
     from d1ops.core.engine import Engine
     from d1ops.core.rehearsal import Cause, TableLoss
     from d1ops.core.sql import ScriptStatement
+    from d1ops.core.trial import Overwrite
 
 ROWS = 3
 """How many rows every table gets."""
@@ -150,7 +151,7 @@ def _round_trip(migration: Migration, stages: Stages, index: int, rows: int, see
             return replace(unproven, evidence=(f"it does not run on tables that hold rows: {error.text}",))
         with beside(engine, start):
             destroyed = tuple(loss for loss in measure(engine, data_tables(engine, BEFORE), causes) if loss.losses)
-            evidence = _overwritten(engine, destroyed, stages.overwrites[index])
+            evidence = _overwritten(engine, destroyed, stages.overwrites[index], causes)
         applied = engine.serialize()
     unproven = replace(unproven, destroyed=destroyed)
     reason = migration.script.irreversible or (migration.rollback.irreversible if migration.rollback else None)
@@ -272,9 +273,15 @@ def _require_parents(engine: Engine, before: dict[tuple[str, str], int]) -> None
             raise _Unproven(f"the rollback leaves {count} rows of {child} without their row in {parent}")
 
 
-def _overwritten(engine: Engine, destroyed: Sequence[TableLoss], names: Sequence[str]) -> tuple[str, ...]:
+def _overwritten(
+    engine: Engine,
+    destroyed: Sequence[TableLoss],
+    overwrites: Sequence[Overwrite],
+    causes: Mapping[str, Sequence[Cause]],
+) -> tuple[str, ...]:
     """Say which rows and values a migration changed in place. Tables and columns that it removed may come back by the
-    script, so they are judged after it has run."""
+    script, so they are judged after it has run; rows that all went and are all back (`causes` tell that some went) are
+    what a safe rebuild leaves."""
     in_place = [loss for loss in destroyed if loss.exists_after and (loss.rows_lost or _changed(loss))]
     found = [_say(loss) for loss in in_place]
     seen = {loss.table.lower() for loss in in_place}
@@ -285,9 +292,9 @@ def _overwritten(engine: Engine, destroyed: Sequence[TableLoss], names: Sequence
             found.append(f"{table}: values are written where there were none")
             seen.add(table.lower())
     found += [
-        f"it may overwrite or delete {name}, though no row of the trial shows it"
-        for name in names
-        if name.partition(".")[0] not in seen
+        f"it may overwrite or delete {one.name}, though no row of the trial shows it"
+        for one in overwrites
+        if one.table not in seen and not (one.is_whole and one.table in causes)
     ]
     return tuple(found)
 
