@@ -15,7 +15,7 @@ from d1ops.core.trial import Stages, filled, opened
 from d1ops.core.undo.draft import draft
 from d1ops.core.undo.inserted import deletions
 from d1ops.core.undo.lineage import trace
-from d1ops.core.undo.proof import Outcome, outcome
+from d1ops.core.undo.proof import Outcome, outcome, renumbered
 from d1ops.errors import ScriptError, StatementRejected
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ class _Trial:
         stages = Stages(Catalog(catalog.migrations[: index + 1]))
         self.bare = stages.before(index), stages.after(index)
         self.start, self.applied = self.bare
+        self.loose: frozenset[str] = frozenset()
         # A new UNIQUE or CHECK may be what several generated rows break and one does not.
         for count in dict.fromkeys((rows, 1)):
             start, _ = filled(self.bare[0], count, seed)
@@ -163,6 +164,7 @@ class _Trial:
                 except StatementRejected:
                     continue
                 self.start, self.applied = start, engine.serialize()
+                self.loose = renumbered(start, engine)
                 return
 
     def best(self) -> tuple[Draft, Outcome]:
@@ -194,7 +196,7 @@ class _Trial:
     def outcome(self, script: Script) -> Outcome:
         """Run a rollback script on the image after the migration and compare with the one before."""
         try:
-            return outcome(self.applied, script.statements, self.start)
+            return outcome(self.applied, script.statements, self.start, loose=self.loose)
         except ScriptError as error:
             return Outcome((str(error),), failed=True)
 

@@ -11,7 +11,7 @@ import apsw
 from d1ops.core.measure import BEFORE, dangling, lost_rows, lowered_counters
 from d1ops.core.rehearsal import rehearse
 from d1ops.core.schema import diff
-from d1ops.core.sql import quote_identifier
+from d1ops.core.sql import fold, quote_identifier
 from d1ops.core.trial import beside, opened, user_schema
 from d1ops.core.undo.tables import read_tables
 from d1ops.errors import StatementRejected
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from d1ops.core.engine import Engine
     from d1ops.core.sql import ScriptStatement
+    from d1ops.core.undo.tables import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,27 @@ def differences(engine: Engine, expected: bytes, *, loose: Collection[str] = ())
         for (child, parent), count in sorted((dangling(engine) - broken).items())
     ]
     return tuple(found)
+
+
+def renumbered(before: bytes, engine: Engine) -> frozenset[str]:
+    """Return the tables of the image `before`, folded, whose rows have other rowids on the engine, or none any more:
+    who relied on those lost them then."""
+    with closing(opened(before)) as other:
+        tables = read_tables(other)
+    now = read_tables(engine)
+    with beside(engine, before):
+        return frozenset(
+            name
+            for name, table in tables.items()
+            if table.rowid
+            and name in now
+            and (now[name].rowid is None or not _are_equal(engine, table.name, _shared(table, now[name])))
+        )
+
+
+def _shared(then: Table, now: Table) -> list[str]:
+    there = {fold(column) for column in now.columns}
+    return [now.rowid or "", *(column for column in then.columns if fold(column) in there)]
 
 
 def _are_equal(engine: Engine, table: str, columns: Sequence[str]) -> bool:
