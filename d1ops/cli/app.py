@@ -8,7 +8,7 @@ import typer
 
 import d1ops
 from d1ops.cli import output
-from d1ops.cli.commands import backup, change, check, emulate, look, read, sample
+from d1ops.cli.commands import author, backup, change, check, emulate, look, read, sample
 from d1ops.errors import ExitCode
 
 COMMANDS = (
@@ -23,6 +23,8 @@ COMMANDS = (
     check.audit,
     check.doctor,
     check.docs,
+    author.new,
+    author.rollback_script,
     emulate.emulate,
     sample.sample,
     sample.tour,
