@@ -218,7 +218,7 @@ def _key(
     taken = {fold(name) for name in (*old, *_columns(engine, "main", now))}
     free = [alias for alias in ("rowid", "_rowid_", "oid") if alias not in taken]
     is_same = _is_in_place(engine, before, table, now) or _is_virtual(engine, before, table)
-    if not free or not is_same or not _has_rowid(engine, before, table):
+    if not free or not is_same or not _has_rowid(engine, before, table) or not _has_rowid(engine, "main", now):
         return []
     return [(free[0], free[0])]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from d1ops.core.catalog import Script
+from d1ops.core.engine import Rejected
 from d1ops.core.measure import dangling
 from d1ops.core.sql import fold, quote_if_needed
 from d1ops.core.trial import opened, user_schema
@@ -22,6 +23,7 @@ from d1ops.core.undo.lineage import trace
 from d1ops.core.undo.proof import outcome, renumbered
 from d1ops.core.undo.rebuild import stash, stay
 from d1ops.core.undo.tables import read_links, read_tables
+from d1ops.core.values import Statement
 from d1ops.errors import GuardRefused, ScriptError
 
 if TYPE_CHECKING:
@@ -127,8 +129,7 @@ def _wrapped(before: bytes, meant: bytes, script: Sequence[ScriptStatement]) -> 
     with closing(opened(before)) as engine, closing(opened(meant)) as goal:
         tables, links, schema = read_tables(engine), read_links(engine), user_schema(engine)
         wanted = user_schema(goal)
-        pages, now = ({fold(str(n)): p for n, p in e.ask(_PAGES)} for e in (engine, goal))
-    gone = {name for name, page in pages.items() if now.get(name) != page}
+        gone = _dropped_by(engine, script) & set(tables)
     reached = set(gone)
     while more := {link.child for link in links if link.parent in reached} - reached:
         reached |= more
@@ -148,4 +149,20 @@ def _wrapped(before: bytes, meant: bytes, script: Sequence[ScriptStatement]) -> 
     yield "The script as it was, while the rows that ON DELETE would reach are kept aside.", made
 
 
-_PAGES = "SELECT name, rootpage FROM sqlite_master WHERE type = 'table'"
+def _dropped_by(engine: Engine, script: Sequence[ScriptStatement]) -> set[str]:
+    """Run a script under D1's rules and return the names, folded, of the tables that it drops."""
+    found: set[str] = set()
+
+    def note(action: int, first: str | None, second: str | None, database: str | None, trigger: str | None) -> None:
+        del second, database, trigger
+        if action == apsw.SQLITE_DROP_TABLE and first is not None:
+            found.add(fold(first))
+
+    engine.on_action = note
+    try:
+        engine.run([Statement(statement.sql) for statement in script])
+    except Rejected:
+        pass  # what it dropped until then is known
+    finally:
+        engine.on_action = None
+    return found
