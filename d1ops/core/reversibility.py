@@ -21,6 +21,7 @@ from d1ops.core.rehearsal import BEFORE, dangling, lost_rows, measure, rehearse
 from d1ops.core.replay import run_script
 from d1ops.core.schema import diff
 from d1ops.core.trial import Stages, beside, data_columns, data_tables, fill, filled, opened, user_schema
+from d1ops.core.undo.proof import renumbered
 from d1ops.errors import ScriptError, StatementRejected
 
 if TYPE_CHECKING:
@@ -190,6 +191,9 @@ def _undone(
         warnings = _require_structure(start, engine, "after the rollback")
         with beside(engine, start):
             _require_rows(engine, causes)
+        with closing(opened(applied)) as before:
+            moved = renumbered(start, engine) - renumbered(start, before)
+        warnings += tuple(f"the rows of {table} return under other rowids" for table in sorted(moved))
         run = migration.script.statements
         causes = _run(engine, run, "after its rollback it cannot be applied again")
         _require_structure(applied, engine, "when it is applied again")

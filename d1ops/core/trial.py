@@ -6,7 +6,7 @@ script runs on a database of its own.
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,8 @@ from d1ops.core.mirror import schema_of
 from d1ops.core.rehearsal import BEFORE
 from d1ops.core.replay import rejected_in_script
 from d1ops.core.rows import generate
-from d1ops.core.sql import significant
+from d1ops.core.sql import fold, quote_identifier, significant
+from d1ops.core.tables import read_tables
 from d1ops.core.values import Statement
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from d1ops.core.catalog import Catalog
     from d1ops.core.schema import Schema
     from d1ops.core.sql import ScriptStatement
+    from d1ops.core.tables import Table
 
 
 class Stages:
@@ -68,10 +70,46 @@ def opened(image: bytes) -> Engine:
 
 
 def fill(engine: Engine, rows: int, seed: int) -> dict[str, str]:
-    """Insert rows into every table; return the tables that got none, with a sentence that says why."""
+    """Insert rows into every table; return the tables that got none, with a sentence that says why.
+
+    What a script may treat wrongly is among them where the schema allows it: NULL in every column, two equal rows, and
+    rowids with gaps.
+    """
     tables = generate(engine, rows=rows, seed=seed).tables
+    _vary(engine, {fold(t.table) for t in tables if t.rows > 1})
     empty = [t for t in tables if not t.rows and not _holds_rows(engine, t.table)]
     return {t.table: f"{t.table} got no rows for the trial: {t.shortfall}" for t in empty}
+
+
+def _vary(engine: Engine, fresh: set[str]) -> None:
+    """Change the newest row of every table that got several (`fresh`, folded), as far as SQLite allows it: NULL in every
+    column, an equal row beside it, and a gap in the rowids before it. Triggers are away meanwhile."""
+    tables = read_tables(engine)
+    indexed = {fold(table.content) for table in tables.values() if table.content is not None}
+    with engine.free():
+        engine.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+        try:
+            for name in sorted(fresh & tables.keys() - indexed):
+                for sql in _variations(tables[name]):
+                    with suppress(apsw.Error):
+                        engine.ask(sql)
+        finally:
+            engine.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)
+
+
+def _variations(table: Table) -> list[str]:
+    number = table.rowid or (quote_identifier(table.key[0]) if table.is_numbered else None)
+    if number is None or table.is_virtual:
+        return []
+    name, columns = quote_identifier(table.name), [quote_identifier(column) for column in table.columns]
+    newest = f"{number} = (SELECT max({number}) FROM {name})"
+    loose = [quote_identifier(column) for column in table.columns if column not in table.key]
+    changes = [f"UPDATE {name} SET {column} = NULL WHERE {newest}" for column in loose]
+    if table.rowid:
+        listed = ", ".join(columns)
+        changes.append(f"INSERT INTO {name} ({listed}) SELECT {listed} FROM {name} WHERE {newest}")
+        changes.append(f"UPDATE {name} SET {number} = {number} + 1000 WHERE {newest}")
+    return changes
 
 
 def _holds_rows(engine: Engine, table: str) -> bool:

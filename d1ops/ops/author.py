@@ -9,15 +9,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from d1ops.core.catalog import Catalog, Script, refuse_down_files
-from d1ops.core.undo import Standing, compare, write_rollback
-from d1ops.core.undo.generate import has_statements
+from d1ops.core.undo.generate import Standing, compare, has_statements, write_rollback
 from d1ops.errors import GuardRefused, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from d1ops.core.catalog import Migration
-    from d1ops.core.undo import Comparison, Rollback
+    from d1ops.core.undo.generate import Comparison, Rollback
 
 MAX_NAME = 60
 """Names of migrations are cut to so many characters."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import cache
 
 from d1ops.core.catalog import Catalog, build_catalog
-from d1ops.core.undo import write_rollback
+from d1ops.core.undo.generate import write_rollback
 
 BASE = """
 CREATE TABLE shops (

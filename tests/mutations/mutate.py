@@ -76,8 +76,10 @@ def _other_forms(sql: str, scene: Scene) -> Iterator[tuple[str, tuple[str, ...]]
     if " AS SELECT" in sql and head[:2] == ["CREATE", "TABLE"]:
         for kind, tail in (("copies one row", " LIMIT 1"), ("copies no row", " WHERE 0")):
             yield f"the copy {kind}", (sql + tail,)
-        yield "the copy is DISTINCT", (sql.replace(" AS SELECT ", " AS SELECT DISTINCT ", 1),)
-        yield "the copy is DISTINCT, without rowid", _without_rowid_copy(sql)
+        else:
+            yield "the copy is DISTINCT", (sql.replace(" AS SELECT ", " AS SELECT DISTINCT ", 1),)
+        if "rowid AS stash_rowid" in sql:
+            yield "the copy is DISTINCT, without rowid", _without_rowid_copy(sql)
     if head[:2] == ["INSERT", "INTO"] and "SELECT" in sql:
         yield from _other_copies(sql)
     if head[:2] == ["CREATE", "INDEX"] or head == ["CREATE", "UNIQUE", "INDEX"]:
@@ -148,15 +150,16 @@ def _other_copies(sql: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     def copy(into_columns: list[str], cells: list[str], tail: str = "") -> tuple[str, ...]:
         return (f"{into} ({', '.join(into_columns)}) SELECT {', '.join(cells)} FROM {source}{tail}",)
 
-    yield "the copy has a WHERE", copy(columns, values, f" WHERE {values[-1]} IS NOT NULL AND {values[-1]} <> ''")
+    for name in values[1:]:
+        yield "the copy has a WHERE", copy(columns, values, f" WHERE {name} IS NOT NULL")
     yield "the copy has a LIMIT", copy(columns, values, " LIMIT 2")
-    yield "the copy is DISTINCT", (sql.replace(") SELECT ", ") SELECT DISTINCT ", 1),)
-    yield "the copy is doubled", (sql, re.sub("^INSERT", "INSERT OR IGNORE", sql))
+    unnumbered = copy([c for c in columns if c != "rowid"], [v for v in values if "rowid" not in v])
+    yield "the copy is doubled", (sql, re.sub("^INSERT", "INSERT OR IGNORE", unnumbered[0]))
     for index, name in enumerate(values):
         fewer = columns[:index] + columns[index + 1 :], values[:index] + values[index + 1 :]
         yield "lost rowid" if "rowid" in name else "wrong copy list", copy(*fewer)
         yield "a value is not copied", copy(columns, [*values[:index], "NULL", *values[index + 1 :]])
-        yield "a value is changed", copy(columns, [*values[:index], f"{name} || ''", *values[index + 1 :]])
+        yield "a value is changed", copy(columns, [*values[:index], f"concat({name}, '~')" if "rowid" not in name else f"{name} + 7", *values[index + 1 :]])
         if index + 1 < len(values):
             swapped = [*values[:index], values[index + 1], name, *values[index + 2 :]]
             yield "swapped columns", copy(columns, swapped)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from d1ops.core.catalog import Catalog, Script
 from d1ops.core.reversibility import judge_one
 from d1ops.core.trial import Stages, fill, filled, opened
-from d1ops.core.undo.tables import read_tables
+from d1ops.core.tables import read_tables
 from d1ops.ops.workspace import read_catalog
 from tests.mutations.catalogue import rich
 from tests.mutations.mutate import Mutant, Scene, mutants

@@ -192,10 +192,18 @@ def _(draw: Random) -> tuple[str, str]:
 
 @kind("insert rows")
 def _(draw: Random) -> tuple[str, str]:
-    key = draw.choice(("slug TEXT PRIMARY KEY", "id INTEGER PRIMARY KEY, slug TEXT", "slug TEXT"))
+    key = draw.choice(("slug TEXT PRIMARY KEY", "slug TEXT", "slug TEXT, UNIQUE (slug)"))
     return (
-        f"CREATE TABLE genres ({key}, weight REAL DEFAULT 0.5, made TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);",
+        f"CREATE TABLE genres (weight REAL DEFAULT 0.5, made TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, {key});",
         "INSERT INTO genres (slug, weight) VALUES ('rock''n', 1.25), ('pop', NULL), ('jazz', 3);",
+    )
+
+
+@kind("insert rows whose ids SQLite gives", frozenset(("unproven",)))
+def _(draw: Random) -> tuple[str, str]:
+    return (
+        f"CREATE TABLE genres (id INTEGER PRIMARY KEY{draw.choice(('', ' AUTOINCREMENT'))}, slug TEXT);",
+        "INSERT INTO genres (slug) VALUES ('rock''n'), ('pop'), ('jazz');",
     )
 
 

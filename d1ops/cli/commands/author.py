@@ -12,7 +12,7 @@ from d1ops.cli.declare import command
 from d1ops.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from d1ops.core.undo import Comparison, Rollback
+    from d1ops.core.undo.generate import Comparison, Rollback
 
 
 @command("new", 'd1ops new "add venues"', 'd1ops new "send the mail" --irreversible "mail cannot be called back"')

@@ -17,7 +17,7 @@ from d1ops.core.sql import fold, quote_if_needed, tokens
 from d1ops.core.trial import opened, user_schema
 from d1ops.core.undo.definitions import column_texts
 from d1ops.core.undo.rebuild import Move, stash, stay
-from d1ops.core.undo.tables import dependants, is_circular, parents_first, read_links, read_tables
+from d1ops.core.tables import dependants, is_circular, parents_first, read_links, read_tables
 from d1ops.core.values import Statement
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from d1ops.core.engine import Engine
     from d1ops.core.schema import SchemaObject
     from d1ops.core.undo.lineage import Lineage
-    from d1ops.core.undo.tables import Table
+    from d1ops.core.tables import Table
 
 DEFER = "PRAGMA defer_foreign_keys = ON"
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from d1ops.core.engine import Rejected
 from d1ops.core.sql import fold, quote_identifier, quote_if_needed, quote_text, significant
 from d1ops.core.trial import opened
-from d1ops.core.undo.tables import listed, read_tables
+from d1ops.core.tables import listed, read_tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from d1ops.core.engine import Engine
     from d1ops.core.undo.lineage import Lineage
-    from d1ops.core.undo.tables import Table
+    from d1ops.core.tables import Table
     from d1ops.core.values import Row, Value
 
 
@@ -50,7 +50,7 @@ def _of_table(
         return []
     there = Counter(_rows(old, then.name, [column for column, _ in pairs]))
     given = _from_the_clock(new, now)
-    is_given = not numbered and now.rowid is None and len(now.key) == 1 and not now.is_virtual
+    is_given = not numbered and now.is_numbered
     given |= set(now.key) if is_given and len(now.columns) > 1 else set()
     own = [column for column in now.columns if column not in given]
     name = quote_if_needed(now.name)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from d1ops.core.measure import BEFORE, measure
 from d1ops.core.sql import fold, quote_identifier
 from d1ops.core.trial import beside, opened
-from d1ops.core.undo.tables import read_tables
+from d1ops.core.tables import read_tables
 
 if TYPE_CHECKING:
     from d1ops.core.engine import Engine
-    from d1ops.core.undo.tables import Table
+    from d1ops.core.tables import Table
 
 
 @dataclass(frozen=True, slots=True)

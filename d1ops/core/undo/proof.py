@@ -13,7 +13,7 @@ from d1ops.core.rehearsal import rehearse
 from d1ops.core.schema import diff
 from d1ops.core.sql import fold, quote_identifier
 from d1ops.core.trial import beside, opened, user_schema
-from d1ops.core.undo.tables import read_tables
+from d1ops.core.tables import read_tables
 from d1ops.errors import StatementRejected
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from d1ops.core.engine import Engine
     from d1ops.core.sql import ScriptStatement
-    from d1ops.core.undo.tables import Table
+    from d1ops.core.tables import Table
 
 
 @dataclass(frozen=True, slots=True)

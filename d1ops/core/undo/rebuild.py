@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from d1ops.core.sql import fold, quote_if_needed, quote_text
-from d1ops.core.undo.tables import free_name, listed, parents_first
+from d1ops.core.tables import free_name, listed, parents_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from d1ops.core.undo.tables import Link, Table
+    from d1ops.core.tables import Link, Table
 
 
 @dataclass(frozen=True, slots=True)

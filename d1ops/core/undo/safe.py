@@ -22,7 +22,7 @@ from d1ops.core.undo.draft import DEFER, Draft, draft
 from d1ops.core.undo.lineage import trace
 from d1ops.core.undo.proof import outcome, renumbered
 from d1ops.core.undo.rebuild import stash, stay
-from d1ops.core.undo.tables import read_links, read_tables
+from d1ops.core.tables import read_links, read_tables
 from d1ops.core.values import Statement
 from d1ops.errors import GuardRefused, ScriptError
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from d1ops.core.engine import Engine
     from d1ops.core.sql import ScriptStatement
-    from d1ops.core.undo.tables import Link
+    from d1ops.core.tables import Link
 
 
 class NoSafeForm(GuardRefused):

@@ -23,7 +23,8 @@ class Table:
     `all_columns` has as well (the hidden ones of a virtual table excepted).
 
     `rowid` is a name for the row's number where the table has one that no column holds and that is in reach; `key` are
-    the columns of the primary key. `is_counted` tells that it is AUTOINCREMENT.
+    the columns of the primary key. `is_numbered` tells that the key is the row's number (INTEGER PRIMARY KEY),
+    `is_counted` that it is AUTOINCREMENT.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Table:
     all_columns: tuple[str, ...]
     key: tuple[str, ...]
     rowid: str | None
+    is_numbered: bool
     is_counted: bool
 
     @property
@@ -87,6 +89,7 @@ def _read(engine: Engine, name: str, kind: str, without_rowid: bool) -> Table:
         and key[0][2].upper() == "INTEGER"
         and not engine.ask("SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", (name,))
     )
+    is_alias = is_alias and not without_rowid
     has_own = not without_rowid and not is_alias and bool(free) and len(columns) < rules.MAX_COLUMNS
     return Table(
         name,
@@ -96,6 +99,7 @@ def _read(engine: Engine, name: str, kind: str, without_rowid: bool) -> Table:
         tuple(str(row[0]) for row in rows if row[3] != 1),
         tuple(column for _, column, _ in sorted(key)),
         free[0] if has_own else None,
+        is_alias,
         any(token.kind == "word" and token.upper == "AUTOINCREMENT" for token in significant(sql)),
     )
 
