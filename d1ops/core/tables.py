@@ -110,7 +110,9 @@ def read_links(engine: Engine) -> tuple[Link, ...]:
         'SELECT m.name, f."table", f.on_delete FROM sqlite_master m, pragma_foreign_key_list(m.name) f'
         " WHERE m.type = 'table' AND m.rootpage > 0 ORDER BY m.rowid, f.id"
     )
-    return tuple(dict.fromkeys(Link(fold(str(child)), fold(str(parent)), str(action)) for child, parent, action in rows))
+    return tuple(
+        dict.fromkeys(Link(fold(str(child)), fold(str(parent)), str(action)) for child, parent, action in rows)
+    )
 
 
 def dependants(tables: Iterable[str], links: Iterable[Link]) -> set[str]:

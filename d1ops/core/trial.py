@@ -82,17 +82,23 @@ def fill(engine: Engine, rows: int, seed: int) -> dict[str, str]:
 
 
 def _vary(engine: Engine, fresh: set[str]) -> None:
-    """Change the newest row of every table that got several (`fresh`, folded), as far as SQLite allows it: NULL in every
-    column, an equal row beside it, and a gap in the rowids before it. Triggers are away meanwhile."""
+    """Change the newest row of every table that got several (`fresh`, folded), as far as SQLite allows it: NULL in
+    every column, an equal row beside it, and a gap in the rowids before it. Triggers are away meanwhile, so full-text
+    indexes are built again; where one keeps no text to build it from, nothing is changed."""
     tables = read_tables(engine)
-    indexed = {fold(table.content) for table in tables.values() if table.content is not None}
+    if any(table.content == "" for table in tables.values()):
+        return
+    again = [quote_identifier(table.name) for table in tables.values() if table.content]
     with engine.free():
         engine.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
         try:
-            for name in sorted(fresh & tables.keys() - indexed):
+            for name in sorted(fresh & tables.keys()):
                 for sql in _variations(tables[name]):
                     with suppress(apsw.Error):
                         engine.ask(sql)
+            for name in again:
+                with suppress(apsw.Error):
+                    engine.ask(f"INSERT INTO {name} ({name}) VALUES ('rebuild')")
         finally:
             engine.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)
 

@@ -92,8 +92,8 @@ def _mark(reason: str) -> str:
 _MIGRATION = """\
 -- {title}
 --
--- Every statement ends with a semicolon; all of them run as one transaction. D1 keeps foreign keys on, whatever a pragma
--- says: a DROP TABLE deletes the rows of all tables that cascade from it.
+-- Every statement ends with a semicolon; all of them run as one transaction. D1 keeps foreign keys on, whatever a
+-- pragma says: DROP TABLE deletes the rows of all tables that cascade from it.
 """
 
 _ROLLBACK = """\
@@ -153,4 +153,3 @@ def keep(project: Path, authored: Authored, *, irreversible: bool = False) -> Sc
     except OSError as error:
         raise UsageError(f"{script.path} cannot be written: {error.strerror}") from None
     return script
-

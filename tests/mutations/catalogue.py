@@ -1,5 +1,5 @@
-"""A catalogue with everything that a rollback script can get wrong, richer than the sample: the scripts that undo it are
-partly written by hand, partly generated."""
+"""Catalogues with everything that a rollback script can get wrong, richer than the sample; the scripts that undo them
+are generated."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ CREATE INDEX goods_shop ON goods (shop, title DESC);
 CREATE UNIQUE INDEX goods_tag ON goods (lower(tag)) WHERE tag IS NOT NULL;
 CREATE INDEX sales_good ON sales (good);
 CREATE VIEW busy AS SELECT shop, count(*) AS n FROM goods GROUP BY shop;
-CREATE TRIGGER goods_new AFTER INSERT ON goods WHEN new.price > 1e6 BEGIN INSERT INTO log (what) VALUES (new.title); END;
+CREATE TRIGGER goods_new AFTER INSERT ON goods WHEN new.price > 1e6 BEGIN
+  INSERT INTO log (what) VALUES (new.title); END;
 CREATE TRIGGER sales_gone AFTER DELETE ON sales BEGIN INSERT INTO log (what) VALUES ('gone'); END;
 CREATE TABLE posts (title TEXT, body TEXT);
 CREATE VIRTUAL TABLE search USING fts5 (title, body, content = 'posts');

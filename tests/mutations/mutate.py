@@ -37,7 +37,10 @@ _LOST = (
     ("AUTOINCREMENT", r"\s+AUTOINCREMENT"),
     ("STRICT", r"\s*STRICT\s*$"),
     ("WITHOUT ROWID", r"\s*WITHOUT ROWID\s*$"),
-    ("foreign key", r"\s+REFERENCES\s+\w+\s*(?:\([^()]*\))?(?:\s+ON (?:DELETE|UPDATE) (?:CASCADE|SET NULL|SET DEFAULT))*"),
+    (
+        "foreign key",
+        r"\s+REFERENCES\s+\w+\s*(?:\([^()]*\))?(?:\s+ON (?:DELETE|UPDATE) (?:CASCADE|SET NULL|SET DEFAULT))*",
+    ),
     ("foreign key action", r"\s+ON (?:DELETE|UPDATE) (?:CASCADE|SET NULL|SET DEFAULT)"),
     ("generated column", r"\s+AS\s*\([^()]*\)\s*(?:STORED|VIRTUAL)"),
 )
@@ -76,14 +79,20 @@ def _other_forms(sql: str, scene: Scene) -> Iterator[tuple[str, tuple[str, ...]]
     if " AS SELECT" in sql and head[:2] == ["CREATE", "TABLE"]:
         for kind, tail in (("copies one row", " LIMIT 1"), ("copies no row", " WHERE 0")):
             yield f"the copy {kind}", (sql + tail,)
-        else:
-            yield "the copy is DISTINCT", (sql.replace(" AS SELECT ", " AS SELECT DISTINCT ", 1),)
+        yield "the copy is DISTINCT", (sql.replace(" AS SELECT ", " AS SELECT DISTINCT ", 1),)
         if "rowid AS stash_rowid" in sql:
             yield "the copy is DISTINCT, without rowid", _without_rowid_copy(sql)
     if head[:2] == ["INSERT", "INTO"] and "SELECT" in sql:
         yield from _other_copies(sql)
     if head[:2] == ["CREATE", "INDEX"] or head == ["CREATE", "UNIQUE", "INDEX"]:
         yield from _other_indexes(sql)
+    yield from _other_bodies(sql, head)
+    if head[:2] == ["DELETE", "FROM"] and "WHERE" in sql:
+        yield "deletes too much", (sql.partition(" WHERE ")[0],)
+        yield "deletes too little", (f"{sql} AND 0",)
+
+
+def _other_bodies(sql: str, head: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     if head[:2] == ["CREATE", "VIEW"]:
         yield "changed view", (sql.replace("count(", "max(").replace("n FROM", "n2 FROM"),)
         yield "changed view", (f"{sql} LIMIT 3",)
@@ -91,9 +100,6 @@ def _other_forms(sql: str, scene: Scene) -> Iterator[tuple[str, tuple[str, ...]]
         yield "changed trigger", (re.sub(r"\bAFTER\b", "BEFORE", sql, count=1),)
         yield "changed trigger", (re.sub(r"\bBEGIN\b", "BEGIN SELECT 0;", sql, count=1),)
         yield "changed trigger", (re.sub(r"'([a-z]+)'", r"'\1 '", sql, count=1),)
-    if head[:2] == ["DELETE", "FROM"] and "WHERE" in sql:
-        yield "deletes too much", (sql.partition(" WHERE ")[0],)
-        yield "deletes too little", (f"{sql} AND 0",)
 
 
 def _rebuild(table: str, column: str, scene: Scene) -> tuple[str, ...]:
@@ -159,7 +165,17 @@ def _other_copies(sql: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         fewer = columns[:index] + columns[index + 1 :], values[:index] + values[index + 1 :]
         yield "lost rowid" if "rowid" in name else "wrong copy list", copy(*fewer)
         yield "a value is not copied", copy(columns, [*values[:index], "NULL", *values[index + 1 :]])
-        yield "a value is changed", copy(columns, [*values[:index], f"concat({name}, '~')" if "rowid" not in name else f"{name} + 7", *values[index + 1 :]])
+        yield (
+            "a value is changed",
+            copy(
+                columns,
+                [
+                    *values[:index],
+                    f"concat({name}, '~')" if "rowid" not in name else f"{name} + 7",
+                    *values[index + 1 :],
+                ],
+            ),
+        )
         if index + 1 < len(values):
             swapped = [*values[:index], values[index + 1], name, *values[index + 2 :]]
             yield "swapped columns", copy(columns, swapped)

@@ -56,22 +56,25 @@ class Database:
         rows = {}
         for name, kind, without_rowid, strict in kept:
             try:
-                columns = self.ask('SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)', name)
+                columns = self.ask(
+                    'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)', name
+                )
             except apsw.Error:
                 columns = []
             order[name.lower()] = [str(column[0]).lower() for column in columns]
             schema.append((name.lower(), kind, without_rowid, strict, sorted(map(repr, columns))))
-            schema.append(sorted(map(repr, (row[2:] for row in self.ask("SELECT * FROM pragma_foreign_key_list(?)", name)))))
+            schema.append(
+                sorted(map(repr, (row[2:] for row in self.ask("SELECT * FROM pragma_foreign_key_list(?)", name))))
+            )
             for (index,) in self.ask("SELECT name FROM pragma_index_list(?) WHERE origin = 'c' ORDER BY name", name):
                 schema.append((index, self.ask('SELECT name, "desc", coll, key FROM pragma_index_xinfo(?)', index)))
             if kind != "view":
-                rows[name.lower()] = self._rows(name, [c[0] for c in columns], kind, without_rowid)
+                rows[name.lower()] = self._rows(name, [c[0] for c in columns if c[5] != 1], without_rowid)
         sequence = self.ask("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
         counters = sorted(self.ask("SELECT name, seq FROM sqlite_sequence")) if sequence else []
         return {"schema": sorted(map(repr, schema)), "order": order, "rows": rows, "counters": counters}
 
-    def _rows(self, table: str, columns: list[str], kind: str, without_rowid: int) -> Counter[Any]:
-        del kind
+    def _rows(self, table: str, columns: list[str], without_rowid: int) -> Counter[Any]:
         quoted = [f'"{column}"' for column in sorted(columns, key=str.lower)]
         cells = ", ".join(f"typeof({c}), iif(typeof({c}) = 'text', hex({c}), quote({c}))" for c in quoted)
         number = "" if without_rowid else "rowid, "
@@ -82,6 +85,11 @@ def _words(sql: str) -> list[str]:
     """The words and marks of a text without comments, quotes around names, and case outside of strings."""
     parts = re.findall(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|\w+|\S", sql, re.DOTALL)
     return [p if p.startswith("'") else p.strip('"`[]').lower() for p in parts if not p.startswith(("--", "/*"))]
+
+
+def dump_of(image: bytes) -> Dump:
+    with closing(Database(image)) as database:
+        return database.dump()
 
 
 def after(image: bytes, statements: list[str]) -> Dump | None:

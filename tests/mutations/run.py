@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.catalog import Catalog, Script
 from d1ops.core.reversibility import judge_one
-from d1ops.core.trial import Stages, fill, filled, opened
 from d1ops.core.tables import read_tables
+from d1ops.core.trial import Stages, fill, filled, opened
 from d1ops.ops.workspace import read_catalog
 from tests.mutations.catalogue import rich
 from tests.mutations.mutate import Mutant, Scene, mutants
@@ -114,9 +114,8 @@ def run(subject: Subject, mutant: Mutant) -> Result:
     assert subject.migration.rollback is not None
     changed = replace(subject.migration, rollback=Script(subject.migration.rollback.path, text.encode()))
     judged = judge_one(Catalog((*subject.catalog.migrations[:-1], changed)), changed)
-    if not judged.verdict.is_proved:
-        caught = judged.evidence[0]
-    else:
+    caught: str | None = judged.evidence[0]
+    if judged.verdict.is_proved:
         caught = next((text for text in judged.warnings if "another order" in text or "rowid" in text), None)
     return Result(subject.name, mutant, truth(subject, mutant), caught)
 

@@ -52,7 +52,9 @@ def kind(name: str, standings: frozenset[str] = KEPT) -> Callable[[Change], Chan
 def family(draw: Random) -> str:
     """A parent, children that depend on it in every way, a grandchild, and a table that refers to itself."""
     action, other = draw.choice(ACTIONS[:3]), draw.choice(ACTIONS)
-    key = draw.choice(("id TEXT PRIMARY KEY NOT NULL", "id INTEGER PRIMARY KEY", "id INTEGER PRIMARY KEY AUTOINCREMENT"))
+    key = draw.choice(
+        ("id TEXT PRIMARY KEY NOT NULL", "id INTEGER PRIMARY KEY", "id INTEGER PRIMARY KEY AUTOINCREMENT")
+    )
     ref = "TEXT" if "TEXT" in key else "INTEGER"
     return f"""
 CREATE TABLE users (
@@ -72,7 +74,9 @@ CREATE TABLE tracks (
   number INTEGER NOT NULL, title TEXT COLLATE RTRIM, PRIMARY KEY (artist_id, number)
 ) WITHOUT ROWID;
 CREATE TABLE reviews (user_id {ref} REFERENCES users ON DELETE {other}, stars INT, body TEXT);
-CREATE TABLE folders (id INTEGER PRIMARY KEY, up INTEGER REFERENCES folders (id) ON DELETE {draw.choice(ACTIONS)}, title TEXT);
+CREATE TABLE folders (
+  id INTEGER PRIMARY KEY, up INTEGER REFERENCES folders (id) ON DELETE {draw.choice(ACTIONS)}, title TEXT
+);
 CREATE INDEX users_name ON users (name, age DESC);
 CREATE INDEX users_adults ON users (lower(email)) WHERE age IS NOT NULL;
 CREATE INDEX reviews_user ON reviews (user_id);
@@ -106,7 +110,8 @@ def leaf(draw: Random, columns: str, options: str = "") -> str:
         f"CREATE TABLE leaf (id INTEGER PRIMARY KEY{draw.choice(('', ' AUTOINCREMENT'))}, {columns}){options};"
         "CREATE INDEX leaf_v ON leaf (v); CREATE VIEW leaves AS SELECT id, v FROM leaf;"
         "CREATE TRIGGER leaf_new AFTER INSERT ON leaf BEGIN INSERT INTO log (what) VALUES (new.v); END;"
-        f"CREATE TABLE twigs (id INTEGER PRIMARY KEY, leaf_id INTEGER REFERENCES leaf (id) ON DELETE {child}, note TEXT);"
+        "CREATE TABLE twigs (id INTEGER PRIMARY KEY,"
+        f" leaf_id INTEGER REFERENCES leaf (id) ON DELETE {child}, note TEXT);"
         "CREATE TABLE buds (twig INTEGER REFERENCES twigs (id) ON DELETE CASCADE, n INT);"
     )
 
@@ -117,9 +122,7 @@ def changed_leaf(draw: Random, before: str, after: str, *, options: tuple[str, s
     names = ", ".join(["id", *(part.split()[0] for part in before.split(", ") if not part.startswith(_CONSTRAINTS))])
     names = ", ".join(n for n in names.split(", ") if n in ("id", "v", "w", "x"))
     counted = " AUTOINCREMENT" if "AUTOINCREMENT" in base else ""
-    counter = (
-        "CREATE TABLE keep_seq AS SELECT * FROM sqlite_sequence WHERE name = 'leaf';" if counted else ""
-    )
+    counter = "CREATE TABLE keep_seq AS SELECT * FROM sqlite_sequence WHERE name = 'leaf';" if counted else ""
     back = (
         "DELETE FROM sqlite_sequence WHERE name = 'leaf'; INSERT INTO sqlite_sequence SELECT * FROM keep_seq;"
         "DROP TABLE keep_seq;"
@@ -182,12 +185,19 @@ def _(draw: Random) -> tuple[str, str]:
 
 @kind("create table that refers to itself")
 def _(draw: Random) -> tuple[str, str]:
-    return "", f"CREATE TABLE parts (id INTEGER PRIMARY KEY, of INTEGER REFERENCES parts (id) ON DELETE {draw.choice(ACTIONS)});"
+    return (
+        "",
+        "CREATE TABLE parts (id INTEGER PRIMARY KEY,"
+        f" of INTEGER REFERENCES parts (id) ON DELETE {draw.choice(ACTIONS)});",
+    )
 
 
 @kind("create table with rows")
 def _(draw: Random) -> tuple[str, str]:
-    return "", "CREATE TABLE genres (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO genres VALUES (1, 'rock'), (2, 'pop');"
+    return (
+        "",
+        "CREATE TABLE genres (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO genres VALUES (1, 'rock'), (2, 'pop');",
+    )
 
 
 @kind("insert rows")
@@ -226,8 +236,16 @@ def _(draw: Random) -> tuple[str, str]:
 @kind("add column")
 def _(draw: Random) -> tuple[str, str]:
     table = draw.choice(("users", "artists", "tracks", "reviews"))
-    more = draw.choice(("", " DEFAULT 'x'", " NOT NULL DEFAULT 7", " CHECK (extra IS NULL OR extra <> 'z')", " COLLATE NOCASE"))
-    index = draw.choice(("", f"CREATE INDEX extra_i ON {table} (extra);", f"CREATE UNIQUE INDEX extra_u ON {table} (extra) WHERE extra = 'q';"))
+    more = draw.choice(
+        ("", " DEFAULT 'x'", " NOT NULL DEFAULT 7", " CHECK (extra IS NULL OR extra <> 'z')", " COLLATE NOCASE")
+    )
+    index = draw.choice(
+        (
+            "",
+            f"CREATE INDEX extra_i ON {table} (extra);",
+            f"CREATE UNIQUE INDEX extra_u ON {table} (extra) WHERE extra = 'q';",
+        )
+    )
     return "", f"ALTER TABLE {table} ADD COLUMN extra {draw.choice(TYPES)}{more}; {index}"
 
 
@@ -264,7 +282,14 @@ def _(draw: Random) -> tuple[str, str]:
 @kind("rename column")
 def _(draw: Random) -> tuple[str, str]:
     table, column = draw.choice(
-        (("users", "id"), ("users", "name"), ("users", "email"), ("tracks", "number"), ("reviews", "stars"), ("artists", "user_id"))
+        (
+            ("users", "id"),
+            ("users", "name"),
+            ("users", "email"),
+            ("tracks", "number"),
+            ("reviews", "stars"),
+            ("artists", "user_id"),
+        )
     )
     return "", f"ALTER TABLE {table} RENAME COLUMN {column} TO renamed;"
 
@@ -342,8 +367,13 @@ for _name, (_before, _after) in LOOSER.items():
 def _(draw: Random) -> tuple[str, str]:
     return (
         "CREATE TABLE sums (id INTEGER PRIMARY KEY, a INTEGER, c TEXT);",
-        rebuild("sums", "id INTEGER PRIMARY KEY, a INTEGER, c TEXT", "id, a, c", options=" STRICT",
-                source="id, CAST(a AS INTEGER), CAST(c AS TEXT)"),
+        rebuild(
+            "sums",
+            "id INTEGER PRIMARY KEY, a INTEGER, c TEXT",
+            "id, a, c",
+            options=" STRICT",
+            source="id, CAST(a AS INTEGER), CAST(c AS TEXT)",
+        ),
     )
 
 
@@ -371,7 +401,8 @@ def _(draw: Random) -> tuple[str, str]:
 @kind("add AUTOINCREMENT")
 def _(draw: Random) -> tuple[str, str]:
     return (
-        "CREATE TABLE sums (id INTEGER PRIMARY KEY, a INT); CREATE TABLE of_sums (s INTEGER REFERENCES sums (id) ON DELETE SET NULL);",
+        "CREATE TABLE sums (id INTEGER PRIMARY KEY, a INT);"
+        "CREATE TABLE of_sums (s INTEGER REFERENCES sums (id) ON DELETE SET NULL);",
         "CREATE TABLE keep AS SELECT rowid AS r, s FROM of_sums; DELETE FROM of_sums;"
         + rebuild("sums", "id INTEGER PRIMARY KEY AUTOINCREMENT, a INT", "id, a")
         + "INSERT INTO of_sums (rowid, s) SELECT r, s FROM keep; DROP TABLE keep;",
@@ -437,15 +468,24 @@ INDEXES = {
     "partial": "CREATE INDEX i ON users (name) WHERE score > 1",
     "on an expression": "CREATE INDEX i ON users (lower(name) COLLATE NOCASE, age + 1 DESC)",
 }
+
+
+def _plainly(more: str, forward: str) -> Change:
+    return lambda draw: (more, forward)
+
+
 for _name, _sql in INDEXES.items():
-    kind(f"create index, {_name}")(lambda draw, sql=_sql: ("", f"{sql};"))
-    kind(f"drop index, {_name}")(lambda draw, sql=_sql: (f"{sql};", "DROP INDEX i;"))
+    kind(f"create index, {_name}")(_plainly("", f"{_sql};"))
+    kind(f"drop index, {_name}")(_plainly(f"{_sql};", "DROP INDEX i;"))
 
 
 @kind("replace index")
 def _(draw: Random) -> tuple[str, str]:
     column = draw.choice(("name, age", "age", "name COLLATE NOCASE", "name, age DESC, score"))
-    return "", f"DROP INDEX users_name; CREATE {draw.choice(('', 'UNIQUE '))}INDEX users_name ON users (email, {column});"
+    return (
+        "",
+        f"DROP INDEX users_name; CREATE {draw.choice(('', 'UNIQUE '))}INDEX users_name ON users (email, {column});",
+    )
 
 
 # -- views and triggers ----------------------------------------------------------------------------------
@@ -467,7 +507,7 @@ def _(draw: Random) -> tuple[str, str]:
 @kind("replace view")
 def _(draw: Random) -> tuple[str, str]:
     return (
-        "CREATE VIEW top AS SELECT * FROM fans; CREATE TRIGGER into_fans INSTEAD OF DELETE ON fans BEGIN SELECT 1; END;",
+        "CREATE VIEW top AS SELECT * FROM fans;CREATE TRIGGER into_fans INSTEAD OF DELETE ON fans BEGIN SELECT 1; END;",
         "DROP VIEW fans; CREATE VIEW fans AS SELECT id, 0 AS n FROM users;",
     )
 
@@ -513,7 +553,10 @@ def _(draw: Random) -> tuple[str, str]:
     return draw.choice(
         (
             ("", "CREATE VIRTUAL TABLE notes USING fts5 (body, tokenize = 'porter');"),
-            ("CREATE TABLE posts (title TEXT, body TEXT);", SYNCED.partition(");")[2] + "INSERT INTO search (search) VALUES ('rebuild');"),
+            (
+                "CREATE TABLE posts (title TEXT, body TEXT);",
+                SYNCED.partition(");")[2] + "INSERT INTO search (search) VALUES ('rebuild');",
+            ),
         )
     )
 
@@ -540,7 +583,8 @@ def _(draw: Random) -> tuple[str, str]:
 def _(draw: Random) -> tuple[str, str]:
     return "CREATE VIRTUAL TABLE notes USING fts5 (body, author UNINDEXED);", (
         "CREATE TABLE keep AS SELECT rowid AS r, * FROM notes; DROP TABLE notes;"
-        f"CREATE VIRTUAL TABLE notes USING fts5 (body, author UNINDEXED, tokenize = '{draw.choice(('porter', 'trigram'))}');"
+        "CREATE VIRTUAL TABLE notes USING fts5 (body, author UNINDEXED,"
+        f" tokenize = '{draw.choice(('porter', 'trigram'))}');"
         "INSERT INTO notes (rowid, body, author) SELECT r, body, author FROM keep; DROP TABLE keep;"
     )
 
@@ -572,7 +616,8 @@ def _(draw: Random) -> tuple[str, str]:
 @kind("a rebuild that cascades", LOST)
 def _(draw: Random) -> tuple[str, str]:
     return (
-        "CREATE TABLE sums (id INTEGER PRIMARY KEY, a INT); CREATE TABLE of_sums (s INTEGER NOT NULL REFERENCES sums (id) ON DELETE CASCADE);",
+        "CREATE TABLE sums (id INTEGER PRIMARY KEY, a INT);"
+        "CREATE TABLE of_sums (s INTEGER NOT NULL REFERENCES sums (id) ON DELETE CASCADE);",
         rebuild("sums", "id INTEGER PRIMARY KEY, a INT DEFAULT 3", "id, a"),
     )
 

@@ -11,10 +11,12 @@ from d1ops.core.replay import run_script
 from d1ops.core.sql import split
 from d1ops.core.trial import filled, opened
 from d1ops.core.undo.generate import write_rollback
-from tests.mutations.oracle import Database
+from tests.mutations.oracle import Database, dump_of
+from tests.mutations.oracle import after as after_script
 
 if TYPE_CHECKING:
     from d1ops.core.undo.generate import Rollback
+    from tests.mutations.oracle import Dump
     from tests.undo.kinds import Case
 
 
@@ -40,26 +42,35 @@ def generated(case: Case) -> Rollback:
     return write_rollback(catalog, catalog.migrations[1], "db/rollbacks/0002_rollback.sql")
 
 
-def start_of(case: Case, seed: int = 77) -> bytes:
-    """The base, filled."""
+def start_of(case: Case, rows: int) -> bytes:
+    """The base, every table filled."""
     with closing(opened(b"")) as engine:
         run_script(engine, split(case.base))
-        image, _ = filled(engine.serialize(), 4, seed)
+        image, _ = filled(engine.serialize(), rows, 77)
     return image
+
+
+def applied_to(case: Case) -> tuple[bytes, bytes]:
+    """The base filled with as many rows as the migration stands, and the same after the migration."""
+    forward = [statement.sql for statement in split(case.forward)]
+    for rows in (4, 1, 0):
+        start = start_of(case, rows)
+        with closing(Database(start)) as database:
+            if database.run(forward):
+                return start, database.image()
+    raise AssertionError(f"{case} does not run")
 
 
 def run(case: Case) -> Result:
     rollback = generated(case)
     if not rollback.standing.is_proved:
         return Result(case, rollback, ())
-    with closing(Database(start_of(case))) as database:
-        before = database.dump()
-        forward = [statement.sql for statement in split(case.forward)]
-        assert database.run(forward), case
-        kept = _rowids(before) & _rowids(database.dump())
-        if not database.run([statement.sql for statement in rollback.script.statements]):
-            return Result(case, rollback, ("the script fails",))
-        after = database.dump()
+    start, applied = applied_to(case)
+    script = [statement.sql for statement in rollback.script.statements]
+    before, between, after = dump_of(start), dump_of(applied), after_script(applied, script)
+    if after is None:
+        return Result(case, rollback, ("the script fails",))
+    kept = _rowids(before) & _rowids(between)
     differs = [part for part in ("schema", "order") if before[part] != after[part]]
     for table, rows in before["rows"].items():
         if table in kept and rows != after["rows"][table]:
@@ -69,11 +80,9 @@ def run(case: Case) -> Result:
     return Result(case, rollback, tuple(differs))
 
 
-def _rowids(dump: dict[str, object]) -> set[str]:
-    """The tables under their names; those that the migration renamed or rebuilt without rowid are not in both."""
-    rows = dump["rows"]
-    assert isinstance(rows, dict)
-    return {table for table, found in rows.items() if found and all(isinstance(row[0], int) for row in found)}
+def _rowids(dump: Dump) -> set[str]:
+    """The tables that have rowids; one that the migration renamed or rebuilt without is not in both."""
+    return {table for table, found in dump["rows"].items() if found and all(isinstance(row[0], int) for row in found)}
 
 
 def _without_rowids(rows: object) -> list[object]:

@@ -41,9 +41,7 @@ def new(
     catalog = read_catalog(settings.project, folders.migrations, folders.rollbacks)
     pair = use_case.next_pair(catalog, title, folders.migrations, folders.rollbacks)
     use_case.write_pair(settings.project, pair, title, irreversible=irreversible)
-    call.note(
-        number=pair.number, label=pair.label, name=pair.name, migration=pair.migration, rollback=pair.rollback
-    )
+    call.note(number=pair.number, label=pair.label, name=pair.name, migration=pair.migration, rollback=pair.rollback)
     call.answer([pair.migration, pair.rollback])
     return ExitCode.DONE
 
@@ -126,7 +124,7 @@ def _document(rollback: Rollback) -> dict[str, Any]:
         "alone": judged.alone,
         "obstacles": list(judged.obstacles),
         "warnings": list(judged.warnings),
-        "touched": [{"table": table, "rows": rows} for table, rows in rollback.touched],
+        "changes": rollback.changes,
     }
 
 
@@ -167,9 +165,6 @@ def _comparison_lines(rollback: Rollback, comparison: Comparison | None) -> list
         lines += [f"  {text}" for text in (*existing.reasons, *existing.judged.warnings)]
         lines.append(f"the generated script is {rollback.standing.value}")
     if comparison.gentler:
-        figures = ", ".join(
-            f"{which} {', '.join(f'{n} of {t}' for t, n in each.touched) or 'none'}"
-            for which, each in (("existing", existing), ("generated", rollback))
-        )
-        lines.append(f"the {comparison.gentler} one is gentler; rows of the trial that were rewritten: {figures}")
+        fewer, more = sorted((existing.changes, rollback.changes))
+        lines.append(f"the {comparison.gentler} one is gentler: it writes {fewer} rows of the trial, the other {more}")
     return lines

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from d1ops.core.engine import Rejected
 from d1ops.core.schema import Schema, difference_of
 from d1ops.core.sql import fold, quote_if_needed, tokens
+from d1ops.core.tables import dependants, is_circular, parents_first, read_links, read_tables
 from d1ops.core.trial import opened, user_schema
 from d1ops.core.undo.definitions import column_texts
 from d1ops.core.undo.rebuild import Move, stash, stay
-from d1ops.core.tables import dependants, is_circular, parents_first, read_links, read_tables
 from d1ops.core.values import Statement
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from d1ops.core.engine import Engine
     from d1ops.core.schema import SchemaObject
-    from d1ops.core.undo.lineage import Lineage
     from d1ops.core.tables import Table
+    from d1ops.core.undo.lineage import Lineage
 
 DEFER = "PRAGMA defer_foreign_keys = ON"
 
@@ -99,7 +99,11 @@ class _Drafting:
 
     def look(self) -> None:
         """See what the throw-away database holds by now."""
-        self.schema, self.there, self.links = user_schema(self.engine), read_tables(self.engine), read_links(self.engine)
+        self.schema, self.there, self.links = (
+            user_schema(self.engine),
+            read_tables(self.engine),
+            read_links(self.engine),
+        )
 
     def run(self, first: Sequence[str], *, clear: bool) -> Draft:
         self.do("", first)
@@ -156,8 +160,7 @@ class _Drafting:
         triggers = [
             o
             for o in self.schema.objects
-            if o.type == "trigger"
-            and (fold(o.table) in views or (chosen(o) and not self.is_leaving(o.table)))
+            if o.type == "trigger" and (fold(o.table) in views or (chosen(o) and not self.is_leaving(o.table)))
         ]
         return [*map(_drop, triggers), *(_drop(o) for o in self.schema.objects if fold(o.name) in views)]
 
@@ -229,7 +232,9 @@ class _Drafting:
         self.draft.rebuilt = tuple(self.targets[name].name for name in rebuilt)
         self.draft.moved = tuple(self.there[name].name for name in moved)
         indexed = [name for name in rebuilt if self.there[name].content is not None]
-        moves = [self.move(name) for name in rebuilt if name not in indexed] + [stay(self.there[name]) for name in moved]
+        moves = [self.move(name) for name in rebuilt if name not in indexed] + [
+            stay(self.there[name]) for name in moved
+        ]
         taken = {fold(o.name) for schema in (self.schema, self.wanted) for o in schema.objects}
         rows = stash(moves, self.links, taken)
         needs_defer = any(link.parent in {*rebuilt, *moved} for link in self.links)

@@ -50,7 +50,8 @@ class Rollback:
 
     `judged` is the verdict that `d1ops check` would give with this script. `reasons` say what stands in the way, or
     what the condition is. `rebuilt` are tables that are dropped and made again, `moved` those whose rows are kept aside
-    meanwhile; `touched` has for every table the rows of the trial that were deleted or overwritten on the way.
+    meanwhile, `empty` what comes back without what it held. `changes` are the rows of the trial that it inserted,
+    updated or deleted on the way.
     """
 
     migration: Migration
@@ -61,18 +62,13 @@ class Rollback:
     rebuilt: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
-    touched: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def moved_rows(self) -> int:
-        """How many rows of the trial it deletes or overwrites on the way."""
-        return sum(count for _, count in self.touched)
+    changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """An existing rollback script beside the generated one. `is_equal` tells that both are proved and take the same;
-    `gentler` is `generated`, `existing` or None where both touch as many rows."""
+    `gentler` is `generated`, `existing` or None where both change as many rows."""
 
     existing: Rollback
     generated: Rollback
@@ -91,9 +87,7 @@ def write_rollback(
     trial = _Trial(catalog, migration, rows, seed)
     made, found = trial.best()
     statements = Script(path, made.text(()).encode())
-    rollback = replace(
-        trial.prove(statements, found), rebuilt=made.rebuilt, moved=made.moved, empty=tuple(made.empty)
-    )
+    rollback = replace(trial.prove(statements, found), rebuilt=made.rebuilt, moved=made.moved, empty=tuple(made.empty))
     return replace(rollback, script=Script(path, made.text(heading(rollback)).encode()))
 
 
@@ -112,8 +106,8 @@ def compare(
         and existing.judged.warnings == generated.judged.warnings
     )
     gentler = None
-    if is_equal and existing.moved_rows != generated.moved_rows:
-        gentler = "generated" if generated.moved_rows < existing.moved_rows else "existing"
+    if is_equal and existing.changes != generated.changes:
+        gentler = "generated" if generated.changes < existing.changes else "existing"
     return Comparison(existing, generated, is_equal, gentler)
 
 
@@ -169,7 +163,7 @@ class _Trial:
 
     def best(self) -> tuple[Draft, Outcome]:
         """Return the draft that brings back most, and of those the one that rebuilds least."""
-        found = []
+        found: list[tuple[bool, int, int, Draft, Outcome]] = []
         for made in self.drafts():
             tried = self.outcome(Script("the draft", made.text(()).encode()))
             found.append((bool(tried.problems), len(made.rebuilt), len(found), made, tried))
@@ -187,7 +181,9 @@ class _Trial:
                 first = deletions(*self.bare, lineage, numbered=numbered)
                 made = draft(self.applied, self.start, lineage, first=first, clear=clear)
                 if not made.blocks:
-                    made.add("The schema is as it was before the migration: there is nothing to take back.", ["SELECT 1"])
+                    made.add(
+                        "The schema is as it was before the migration: there is nothing to take back.", ["SELECT 1"]
+                    )
                 key = tuple(made.statements)
                 if key not in seen:
                     seen.add(key)
@@ -206,7 +202,7 @@ class _Trial:
         catalog = Catalog(tuple(replaced if m is self.migration else m for m in self.catalog.migrations))
         judged = judge_one(catalog, replaced, rows=self.rows, seed=self.seed)
         standing, reasons = _standing(judged, tried)
-        return Rollback(self.migration, script, standing, judged, reasons, touched=tried.touched)
+        return Rollback(self.migration, script, standing, judged, reasons, changes=tried.changes)
 
 
 def _standing(judged: Reversibility, tried: Outcome) -> tuple[Standing, tuple[str, ...]]:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.engine import Rejected
 from d1ops.core.sql import fold, quote_identifier, quote_if_needed, quote_text, significant
-from d1ops.core.trial import opened
 from d1ops.core.tables import listed, read_tables
+from d1ops.core.trial import opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from d1ops.core.engine import Engine
-    from d1ops.core.undo.lineage import Lineage
     from d1ops.core.tables import Table
+    from d1ops.core.undo.lineage import Lineage
     from d1ops.core.values import Row, Value
 
 
@@ -85,8 +85,8 @@ def _from_the_clock(engine: Engine, table: Table) -> set[str]:
     return {
         str(name)
         for name, default in rows
-        if default is not None and any(token.kind == "word" and token.upper not in _LITERALS
-                                       for token in significant(str(default)))
+        if default is not None
+        and any(token.kind == "word" and token.upper not in _LITERALS for token in significant(str(default)))
     }
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.measure import BEFORE, measure
 from d1ops.core.sql import fold, quote_identifier
-from d1ops.core.trial import beside, opened
 from d1ops.core.tables import read_tables
+from d1ops.core.trial import beside, opened
 
 if TYPE_CHECKING:
     from d1ops.core.engine import Engine
@@ -47,10 +47,7 @@ def trace(before: bytes, after: bytes) -> Lineage:
     with closing(opened(before)) as old, closing(opened(after)) as engine:
         then, now = read_tables(old), read_tables(engine)
         with beside(engine, before):
-            renamed = {
-                fold(loss.table): loss
-                for loss in measure(engine, [table.name for table in then.values()], {})
-            }
+            renamed = {fold(loss.table): loss for loss in measure(engine, [table.name for table in then.values()], {})}
             tables: dict[str, str] = {}
             columns: dict[str, dict[str, str]] = {}
             for name, table in then.items():

@@ -17,12 +17,12 @@ from d1ops.core.catalog import Script
 from d1ops.core.engine import Rejected
 from d1ops.core.measure import dangling
 from d1ops.core.sql import fold, quote_if_needed
+from d1ops.core.tables import read_links, read_tables
 from d1ops.core.trial import opened, user_schema
 from d1ops.core.undo.draft import DEFER, Draft, draft
 from d1ops.core.undo.lineage import trace
 from d1ops.core.undo.proof import outcome, renumbered
 from d1ops.core.undo.rebuild import stash, stay
-from d1ops.core.tables import read_links, read_tables
 from d1ops.core.values import Statement
 from d1ops.errors import GuardRefused, ScriptError
 
