@@ -1,5 +1,7 @@
 """What each migration can and cannot undo, found out by doing it.
 
+Over 400 lines: the steps of one judgement, in the order in which they happen.
+
 For each migration in turn, on engines in memory: every table that the earlier ones made gets generated rows; the
 migration runs, its rollback script runs, and the schema and the rows must be the ones from before; it runs again, what
 it made is filled as well, the script runs once more, and what is not there any more is what a rollback costs. Then the
@@ -195,8 +197,8 @@ def _undone(
         with closing(opened(applied)) as before:
             moved = renumbered(start, engine) - renumbered(start, before)
         # Rows that have a key are known by it.
-        moved = {table for table, found in read_tables(engine).items() if table in moved and not found.key}
-        warnings += tuple(f"the rows of {table} return under other rowids" for table in sorted(moved))
+        keyless = sorted(table for table, found in read_tables(engine).items() if table in moved and not found.key)
+        warnings += tuple(f"the rows of {table} return under other rowids" for table in keyless)
         run = migration.script.statements
         causes = _run(engine, run, "after its rollback it cannot be applied again")
         _require_structure(applied, engine, "when it is applied again")

@@ -6,7 +6,7 @@ script runs on a database of its own.
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,9 @@ from d1ops.core.mirror import schema_of
 from d1ops.core.rehearsal import BEFORE
 from d1ops.core.replay import rejected_in_script
 from d1ops.core.rows import generate
-from d1ops.core.sql import fold, quote_identifier, significant
-from d1ops.core.tables import read_tables
+from d1ops.core.sql import fold, significant
 from d1ops.core.values import Statement
+from d1ops.core.variation import vary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from d1ops.core.catalog import Catalog
     from d1ops.core.schema import Schema
     from d1ops.core.sql import ScriptStatement
-    from d1ops.core.tables import Table
 
 
 class Stages:
@@ -76,46 +75,9 @@ def fill(engine: Engine, rows: int, seed: int) -> dict[str, str]:
     rowids with gaps.
     """
     tables = generate(engine, rows=rows, seed=seed).tables
-    _vary(engine, {fold(t.table) for t in tables if t.rows > 1})
+    vary(engine, {fold(t.table) for t in tables if t.rows > 1})
     empty = [t for t in tables if not t.rows and not _holds_rows(engine, t.table)]
     return {t.table: f"{t.table} got no rows for the trial: {t.shortfall}" for t in empty}
-
-
-def _vary(engine: Engine, fresh: set[str]) -> None:
-    """Change the newest row of every table that got several (`fresh`, folded), as far as SQLite allows it: NULL in
-    every column, an equal row beside it, and a gap in the rowids before it. Triggers are away meanwhile, so full-text
-    indexes are built again; where one keeps no text to build it from, nothing is changed."""
-    tables = read_tables(engine)
-    if any(table.content == "" for table in tables.values()):
-        return
-    again = [quote_identifier(table.name) for table in tables.values() if table.content]
-    with engine.free():
-        engine.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
-        try:
-            for name in sorted(fresh & tables.keys()):
-                for sql in _variations(tables[name]):
-                    with suppress(apsw.Error):
-                        engine.ask(sql)
-            for name in again:
-                with suppress(apsw.Error):
-                    engine.ask(f"INSERT INTO {name} ({name}) VALUES ('rebuild')")
-        finally:
-            engine.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)
-
-
-def _variations(table: Table) -> list[str]:
-    number = table.rowid or (quote_identifier(table.key[0]) if table.is_numbered else None)
-    if number is None or table.is_virtual:
-        return []
-    name, columns = quote_identifier(table.name), [quote_identifier(column) for column in table.columns]
-    newest = f"{number} = (SELECT max({number}) FROM {name})"
-    loose = [quote_identifier(column) for column in table.columns if column not in table.key]
-    changes = [f"UPDATE {name} SET {column} = NULL WHERE {newest}" for column in loose]
-    if table.rowid:
-        listed = ", ".join(columns)
-        changes.append(f"INSERT INTO {name} ({listed}) SELECT {listed} FROM {name} WHERE {newest}")
-        changes.append(f"UPDATE {name} SET {number} = {number} + 1000 WHERE {newest}")
-    return changes
 
 
 def _holds_rows(engine: Engine, table: str) -> bool:

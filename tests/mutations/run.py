@@ -8,9 +8,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from d1ops.core.catalog import Catalog, Script
+from d1ops.core.replay import replay
 from d1ops.core.reversibility import judge_one
 from d1ops.core.tables import read_tables
-from d1ops.core.trial import Stages, fill, filled, opened
+from d1ops.core.trial import fill, filled, opened
 from d1ops.ops.workspace import read_catalog
 from tests.mutations.catalogue import rich
 from tests.mutations.mutate import Mutant, Scene, mutants
@@ -68,9 +69,9 @@ def subjects() -> Iterator[Subject]:
 
 
 def _subject(name: str, catalog: Catalog) -> Subject:
-    stages, index = Stages(catalog), len(catalog.migrations) - 1
-    migration = catalog.migrations[index]
-    start, _ = filled(stages.before(index), 4, 77)
+    *earlier, migration = catalog.migrations
+    with closing(replay(earlier)) as engine:
+        start, _ = filled(engine.serialize(), 4, 77)
     with closing(Database(start)) as database:
         assert database.run([statement.sql for statement in migration.script.statements])
         applied = database.image()

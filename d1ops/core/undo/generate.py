@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from d1ops.core.catalog import Catalog, Script
-from d1ops.core.replay import run_script
+from d1ops.core.replay import replay, run_script
 from d1ops.core.reversibility import ROWS, SEED, STOPPED_BY_NEW_ROWS, Verdict, judge_one
 from d1ops.core.sql import decode, split
-from d1ops.core.trial import Stages, filled, opened
+from d1ops.core.trial import filled, opened
 from d1ops.core.undo.draft import draft
 from d1ops.core.undo.inserted import deletions
 from d1ops.core.undo.lineage import trace
@@ -145,8 +145,10 @@ class _Trial:
     def __init__(self, catalog: Catalog, migration: Migration, rows: int, seed: int) -> None:
         self.catalog, self.migration, self.rows, self.seed = catalog, migration, rows, seed
         index = catalog.migrations.index(migration)
-        stages = Stages(Catalog(catalog.migrations[: index + 1]))
-        self.bare = stages.before(index), stages.after(index)
+        with closing(replay(catalog.migrations[:index])) as engine:
+            before = engine.serialize()
+            run_script(engine, migration.script.statements)
+            self.bare = before, engine.serialize()
         self.start, self.applied = self.bare
         self.loose: frozenset[str] = frozenset()
         # A new UNIQUE or CHECK may be what several generated rows break and one does not.
