@@ -104,6 +104,20 @@ def _read(engine: Engine, name: str, kind: str, without_rowid: bool) -> Table:
     )
 
 
+def clock_columns(engine: Engine, table: str) -> set[str]:
+    """Return the columns, folded, whose DEFAULT is more than a literal: CURRENT_TIMESTAMP, an expression. What they
+    hold differs from one run of a script to the next."""
+    rows = engine.ask("SELECT name, dflt_value FROM pragma_table_xinfo(?) WHERE dflt_value NOT NULL", (table,))
+    return {
+        fold(str(name))
+        for name, default in rows
+        if any(t.kind == "word" and t.upper not in _LITERALS for t in significant(str(default)))
+    }
+
+
+_LITERALS = frozenset(("NULL", "TRUE", "FALSE"))
+
+
 def read_links(engine: Engine) -> tuple[Link, ...]:
     """Return every foreign key of an engine, one for each pair of tables and action."""
     rows = engine.ask(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cache
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,6 @@ from tests.mutations.oracle import Database, after
 from tests.support.project import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from d1ops.core.catalog import Migration
     from tests.mutations.oracle import Dump
 
@@ -59,13 +58,16 @@ class Result:
         return self.truth != "equal" and self.caught is None
 
 
-def subjects() -> Iterator[Subject]:
-    """The sample catalogue and the richer one."""
+@cache
+def subjects() -> tuple[Subject, ...]:
+    """The sample catalogue and the richer ones."""
     sample = read_catalog(REPOSITORY, "db/migrations", "db/rollbacks")
-    for index, migration in enumerate(sample.migrations):
-        yield _subject(f"sample {migration.label}", Catalog(sample.migrations[: index + 1]))
-    for number, catalog in enumerate(rich(), 1):
-        yield _subject(f"rich {number:02}", catalog)
+    named = [
+        (f"sample {migration.label}", Catalog(sample.migrations[: index + 1]))
+        for index, migration in enumerate(sample.migrations)
+    ]
+    named += [(f"rich {number:02}", catalog) for number, catalog in enumerate(rich(), 1)]
+    return tuple(_subject(name, catalog) for name, catalog in named)
 
 
 def _subject(name: str, catalog: Catalog) -> Subject:

@@ -7,8 +7,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from d1ops.core.engine import Rejected
-from d1ops.core.sql import fold, quote_identifier, quote_if_needed, quote_text, significant
-from d1ops.core.tables import listed, read_tables
+from d1ops.core.sql import fold, quote_identifier, quote_if_needed, quote_text
+from d1ops.core.tables import clock_columns, listed, read_tables
 from d1ops.core.trial import opened
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _of_table(
     if not pairs or then.content is not None:
         return []
     there = Counter(_rows(old, then.name, [column for column, _ in pairs]))
-    given = _from_the_clock(new, now)
+    given = {column for column in now.columns if fold(column) in clock_columns(new, now.name)}
     is_given = not numbered and now.is_numbered
     given |= set(now.key) if is_given and len(now.columns) > 1 else set()
     own = [column for column in now.columns if column not in given]
@@ -77,20 +77,6 @@ def _rows(engine: Engine, table: str, columns: Sequence[str]) -> list[Row]:
     cells = ", ".join(f"typeof({quote_identifier(c)}), {quote_identifier(c)}" for c in columns)
     with engine.unlimited():
         return engine.ask(f"SELECT {cells} FROM {quote_identifier(table)}")
-
-
-def _from_the_clock(engine: Engine, table: Table) -> set[str]:
-    """Return the columns whose DEFAULT is more than a literal."""
-    rows = engine.ask("SELECT name, dflt_value FROM pragma_table_xinfo(?)", (table.name,))
-    return {
-        str(name)
-        for name, default in rows
-        if default is not None
-        and any(token.kind == "word" and token.upper not in _LITERALS for token in significant(str(default)))
-    }
-
-
-_LITERALS = frozenset(("NULL", "TRUE", "FALSE"))
 
 
 def _literal(value: Value) -> str:
