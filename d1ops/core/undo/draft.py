@@ -112,7 +112,7 @@ class _Drafting:
         self.rename()
         self.do("", self.followers(self.is_changed))
         leaving = [name for name in self.there if name not in self.sources]
-        rebuilt = self.alter(leaving)
+        rebuilt = self.alter()
         self.do("", [_drop(o) for o in self.schema.objects if self.is_stale_index(o, {*leaving, *rebuilt})])
         self.rebuild(rebuilt, leaving)
         self.leave(leaving)
@@ -174,7 +174,7 @@ class _Drafting:
 
     # -- in place --------------------------------------------------------------------------------------------
 
-    def alter(self, leaving: Sequence[str]) -> list[str]:
+    def alter(self) -> list[str]:
         """Change every table in place that allows it; return the folded names of the others."""
         forms = self.wanted.by_key()
         now = self.schema.by_key()
