@@ -8,7 +8,7 @@ import typer
 
 import d1ops
 from d1ops.cli import output
-from d1ops.cli.commands import audit, backup, baseline, change, check, emulate, look, read, rehearse, restore, sample
+from d1ops.cli.commands import audit, author, backup, baseline, change, check, emulate, look, read, rehearse, restore, sample
 from d1ops.errors import ExitCode
 
 COMMANDS = (
@@ -24,6 +24,8 @@ COMMANDS = (
     audit.audit,
     check.doctor,
     check.docs,
+    author.new,
+    author.rollback_script,
     emulate.emulate,
     sample.sample,
     sample.tour,

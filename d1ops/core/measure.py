@@ -185,6 +185,9 @@ def _compare(engine: Engine, before: str, table: str, now: str) -> TableLoss | N
         columns = []
         match = ""
     rows_lost = int(str(lost))
+    if rows_lost and key and not any(old.values()) and not dropped and not _lost_of_multiset(engine, b, a, shared):
+        # Rows that were taken out and put back have other rowids, and all that they held.
+        rows_lost, columns = 0, []
     extra = [name for name in new if fold(name) not in {fold(x) for x in old}]
     for name in dropped:
         column = quote_identifier(name)
@@ -218,7 +221,7 @@ def _key(
     taken = {fold(name) for name in (*old, *_columns(engine, "main", now))}
     free = [alias for alias in ("rowid", "_rowid_", "oid") if alias not in taken]
     is_same = _is_in_place(engine, before, table, now) or _is_virtual(engine, before, table)
-    if not free or not is_same or not _has_rowid(engine, before, table):
+    if not free or not is_same or not _has_rowid(engine, before, table) or not _has_rowid(engine, "main", now):
         return []
     return [(free[0], free[0])]
 

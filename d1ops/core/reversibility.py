@@ -1,5 +1,7 @@
 """What each migration can and cannot undo, found out by doing it.
 
+Over 400 lines: the steps of one judgement, in the order in which they happen.
+
 For each migration in turn, on engines in memory: every table that the earlier ones made gets generated rows; the
 migration runs, its rollback script runs, and the schema and the rows must be the ones from before; it runs again, what
 it made is filled as well, the script runs once more, and what is not there any more is what a rollback costs. Then the
@@ -20,21 +22,27 @@ from d1ops.core.proof import expected_losses, prove
 from d1ops.core.rehearsal import BEFORE, dangling, lost_rows, measure, rehearse
 from d1ops.core.replay import run_script
 from d1ops.core.schema import diff
+from d1ops.core.tables import read_tables
 from d1ops.core.trial import Stages, beside, data_columns, data_tables, fill, filled, opened, user_schema
+from d1ops.core.undo.proof import renumbered
 from d1ops.errors import ScriptError, StatementRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from d1ops.core.catalog import Catalog, Migration
     from d1ops.core.engine import Engine
     from d1ops.core.rehearsal import Cause, TableLoss
     from d1ops.core.sql import ScriptStatement
+    from d1ops.core.trial import Overwrite
 
 ROWS = 3
 """How many rows every table gets."""
 
 SEED = 1
+
+STOPPED_BY_NEW_ROWS = "the rollback script fails on rows written since"
+"""How the evidence begins where a script brings everything back, and stops at rows that only the newer form allows."""
 
 
 class Verdict(StrEnum):
@@ -112,6 +120,16 @@ def judge(catalog: Catalog, *, rows: int = ROWS, seed: int = SEED) -> tuple[Reve
     )
 
 
+def judge_one(catalog: Catalog, migration: Migration, *, rows: int = ROWS, seed: int = SEED) -> Reversibility:
+    """Judge one migration of a catalog as `judge` does, without judging the others; `needed_by` names only those later
+    ones that do not run without it. Raises what `judge` raises."""
+    stages = Stages(catalog)
+    index = catalog.migrations.index(migration)
+    one = _round_trip(migration, stages, index, rows, seed)
+    full, _ = filled(stages.last, rows, seed)
+    return _among_later(one, catalog.migrations[index + 1 :], set(), stages, index, full)
+
+
 # -- forward and back ------------------------------------------------------------------------------------
 
 
@@ -137,7 +155,7 @@ def _round_trip(migration: Migration, stages: Stages, index: int, rows: int, see
             return replace(unproven, evidence=(f"it does not run on tables that hold rows: {error.text}",))
         with beside(engine, start):
             destroyed = tuple(loss for loss in measure(engine, data_tables(engine, BEFORE), causes) if loss.losses)
-            evidence = _overwritten(engine, destroyed, stages.overwrites[index])
+            evidence = _overwritten(engine, destroyed, stages.overwrites[index], causes)
         applied = engine.serialize()
     unproven = replace(unproven, destroyed=destroyed)
     reason = migration.script.irreversible or (migration.rollback.irreversible if migration.rollback else None)
@@ -176,6 +194,11 @@ def _undone(
         warnings = _require_structure(start, engine, "after the rollback")
         with beside(engine, start):
             _require_rows(engine, causes)
+        with closing(opened(applied)) as before:
+            moved = renumbered(start, engine) - renumbered(start, before)
+        # Rows that have a key are known by it.
+        keyless = sorted(table for table, found in read_tables(engine).items() if table in moved and not found.key)
+        warnings += tuple(f"the rows of {table} return under other rowids" for table in keyless)
         run = migration.script.statements
         causes = _run(engine, run, "after its rollback it cannot be applied again")
         _require_structure(applied, engine, "when it is applied again")
@@ -186,7 +209,7 @@ def _undone(
         is_fillable = any((one.made.tables, one.made.columns, one.made.rows, one.made.changed))
         empty = fill(engine, rows, seed) if is_fillable else {}
         full, broken = engine.serialize(), dangling(engine)
-        causes = _run(engine, script, "the rollback script fails on rows written since")
+        causes = _run(engine, script, STOPPED_BY_NEW_ROWS)
         with (
             beside(engine, full),
             closing(opened(stages.before(index))) as without,
@@ -259,9 +282,15 @@ def _require_parents(engine: Engine, before: dict[tuple[str, str], int]) -> None
             raise _Unproven(f"the rollback leaves {count} rows of {child} without their row in {parent}")
 
 
-def _overwritten(engine: Engine, destroyed: Sequence[TableLoss], names: Sequence[str]) -> tuple[str, ...]:
+def _overwritten(
+    engine: Engine,
+    destroyed: Sequence[TableLoss],
+    overwrites: Sequence[Overwrite],
+    causes: Mapping[str, Sequence[Cause]],
+) -> tuple[str, ...]:
     """Say which rows and values a migration changed in place. Tables and columns that it removed may come back by the
-    script, so they are judged after it has run."""
+    script, so they are judged after it has run; rows that all went and are all back (`causes` tell that some went) are
+    what a safe rebuild leaves."""
     in_place = [loss for loss in destroyed if loss.exists_after and (loss.rows_lost or _changed(loss))]
     found = [_say(loss) for loss in in_place]
     seen = {loss.table.lower() for loss in in_place}
@@ -272,9 +301,9 @@ def _overwritten(engine: Engine, destroyed: Sequence[TableLoss], names: Sequence
             found.append(f"{table}: values are written where there were none")
             seen.add(table.lower())
     found += [
-        f"it may overwrite or delete {name}, though no row of the trial shows it"
-        for name in names
-        if name.partition(".")[0] not in seen
+        f"it may overwrite or delete {one.name}, though no row of the trial shows it"
+        for one in overwrites
+        if one.table not in seen and not (one.is_whole and one.table in causes)
     ]
     return tuple(found)
 

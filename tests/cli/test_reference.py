@@ -78,6 +78,9 @@ def is_described(path: str, known: set[str]) -> bool:
         ("backup verify", ("backup", "verify", "BACKUP")),
         ("backup prune", ("backup", "prune", "--keep-last", "0", "--yes")),
         ("docs", ("docs",)),
+        ("new", ("new", "venues")),
+        ("rollback-script", ("rollback-script", "0002")),
+        ("rollback-script", ("rollback-script", "0001", "--compare")),
         ("sample", ("sample", "--rows", "2", "--yes")),
     ],
 )

@@ -214,7 +214,7 @@ def test_what_cannot_be_rolled_back_says_why(small: Project) -> None:
     )
     text = rendered(small)
     why = re.sub(r"\s+", " ", section(text, "## What cannot be rolled back, and why"))
-    assert "- 0004 mend (irreversible): users: of 3 rows, email (3 values)" in why
+    assert "- 0004 mend (irreversible): users: of 3 rows, email (2 values)" in why
     assert "- 0005 bare (unproven): it has no rollback script" in why
     assert "- 0006 sent (irreversible): marked irreversible: the mail is sent" in why
     assert "| 0005 | bare " in text
