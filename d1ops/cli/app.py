@@ -8,7 +8,20 @@ import typer
 
 import d1ops
 from d1ops.cli import output
-from d1ops.cli.commands import audit, author, backup, baseline, change, check, emulate, look, read, rehearse, restore, sample
+from d1ops.cli.commands import (
+    audit,
+    author,
+    backup,
+    baseline,
+    change,
+    check,
+    emulate,
+    look,
+    read,
+    rehearse,
+    restore,
+    sample,
+)
 from d1ops.errors import ExitCode
 
 COMMANDS = (

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from d1ops.core.breakage import Breakage
-    from d1ops.core.plan import Plan
+    from d1ops.core.plan import Plan, Step
     from d1ops.core.rehearsal import TableLoss
     from d1ops.core.schema import Schema
     from d1ops.core.values import Result
@@ -150,8 +150,8 @@ def refuse(prepared: Prepared, consent: Consent) -> None:
         raise LossRefused(
             f"the change would lose what nobody named: {', '.join(open_losses)}",
             open_losses,
-            hint="write a script that keeps them: DROP INDEX and ALTER TABLE ... DROP COLUMN instead of a rebuild;"
-            " a loss is accepted only by its name: --accept-loss TABLE,TABLE.COLUMN",
+            hint=f"d1ops rehearse {_name_of(prepared.plan.steps[-1])} --safe FILE writes a script that does the same and"
+            " keeps them, where there is one; a loss is accepted only by its name: --accept-loss TABLE,TABLE.COLUMN",
         )
     if prepared.drift:
         raise StructureRefused(
@@ -169,6 +169,11 @@ def refuse(prepared: Prepared, consent: Consent) -> None:
             f"the change would leave foreign keys without a parent row: {listed}",
             hint="delete or mend these rows in the script before it drops their parents",
         )
+
+
+def _name_of(step: Step) -> str:
+    """What `rehearse` takes for a step: its number, or a file's path."""
+    return step.script.path if step.migration.label == "file" else step.migration.label
 
 
 def apply(workspace: Workspace, prepared: Prepared, consent: Consent, bookmark: str) -> Applied:

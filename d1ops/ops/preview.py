@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from d1ops.core.catalog import Migration, Script
 from d1ops.core.ledger import EventKind
 from d1ops.core.plan import Plan, Step
+from d1ops.core.undo.safe import safe_form
+from d1ops.errors import UsageError
 from d1ops.ops import migrate, rollback
 from d1ops.ops.look import look, require_none_under_way
+from d1ops.ops.rehearse import clone_of
 from d1ops.ops.rollback import NothingToRollBack
 
 if TYPE_CHECKING:
+    from d1ops.core.undo.safe import SafeForm
     from d1ops.ops.change import Prepared
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
@@ -61,3 +65,19 @@ def prepare(workspace: Workspace, wanted: Wanted, seen: Look | None = None) -> P
     prepared = rollback.prepare(workspace, wanted.undoes, cascade=wanted.cascade, seen=seen)
     assert not isinstance(prepared, NothingToRollBack), "the same look gives the same plan"
     return prepared
+
+
+def safe(prepared: Prepared, path: str) -> SafeForm:
+    """Return a script, to be written to `path`, that does what the prepared one means and takes nothing from other
+    tables; proved on the clone of the backup.
+
+    Raises UsageError for a plan of several scripts or one that loses nothing, NoSafeForm when there is none.
+    """
+    if len(prepared.plan.steps) != 1:
+        raise UsageError("a safe form is written for one script at a time", hint="name the migration: rehearse 0007")
+    if prepared.backup is None or not prepared.collateral:
+        raise UsageError("the script loses nothing that it does not mean to: there is nothing to make safe")
+    (step,) = prepared.plan.steps
+    with clone_of(prepared.backup) as clone:
+        image = clone.serialize()
+    return safe_form(image, step.script.statements, path)

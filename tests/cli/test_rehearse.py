@@ -85,3 +85,28 @@ def test_in_place_the_target_does_the_work_and_undoes_it(filled: Shell) -> None:
     filled.migration("0004_gone.sql", "CREATE INDEX more ON users (email);\n")
     fine = filled.ok("rehearse", "--in-place", "--yes")
     assert "nothing was changed" in fine.out
+
+
+REBUILD = """CREATE TABLE users_new (id TEXT PRIMARY KEY, email TEXT);
+INSERT INTO users_new (id, email) SELECT id, email FROM users;
+DROP TABLE users;
+ALTER TABLE users_new RENAME TO users;
+"""
+
+
+def test_a_safe_form_is_written_and_loses_nothing(filled: Shell) -> None:
+    filled.migration("0004_rebuild.sql", REBUILD)
+    refused = filled("rehearse", "4")
+    assert refused.code == 5
+    assert "d1ops rehearse 0004 --safe FILE" in refused.err
+    written = filled.ok("rehearse", "4", "--safe", "safe.sql", "--format", "json").json["safe_form"]
+    assert written["file"] == "safe.sql"
+    assert filled("rehearse", "4", "--safe", "safe.sql").code == 2
+    fine = filled.ok("rehearse", "safe.sql", "--accept-loss", "users.clerk_id", "--format", "json").json
+    assert fine["collateral"] == ["users.clerk_id"]
+    (filled.root / "db" / "migrations" / "0004_rebuild.sql").write_bytes((filled.root / "safe.sql").read_bytes())
+    rows = filled.read("SELECT * FROM artists"), filled.read("SELECT * FROM reviews")
+    filled.ok("migrate", "--yes", "--accept-loss", "users.clerk_id")
+    assert (filled.read("SELECT * FROM artists"), filled.read("SELECT * FROM reviews")) == rows
+    filled.migration("0005_fine.sql", "CREATE INDEX fine ON users (email);\n")
+    assert filled("rehearse", "5", "--safe", "other.sql").code == 2

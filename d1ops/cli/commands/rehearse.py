@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     "d1ops rehearse --env production",
     "d1ops rehearse 7 --cascade --env production --format json",
     "d1ops rehearse cleanup.sql --env staging",
+    "d1ops rehearse 0007 --safe db/rollbacks/0007_safe.sql",
     "d1ops rehearse 0007 --in-place --env production --confirm production",
 )
 def rehearse(
@@ -50,6 +51,16 @@ def rehearse(
             help="Run it on the target itself, in one batch that is undone: for databases too large to copy.",
         ),
     ] = False,
+    safe: Annotated[
+        Path | None,
+        typer.Option(
+            "--safe",
+            metavar="FILE",
+            dir_okay=False,
+            show_default=False,
+            help="Write a script to this new file that does the same and loses nothing of other tables.",
+        ),
+    ] = None,
     yes: Yes = False,
     confirm: Confirm = None,
 ) -> ExitCode:
@@ -79,7 +90,7 @@ def rehearse(
         call.preview(plan_lines(wanted.plan))
         if in_place:
             return _in_place(call, workspace, wanted, seen, agreement)
-        return _on_a_copy(call, workspace, wanted, seen, agreement)
+        return _on_a_copy(call, workspace, wanted, seen, agreement, safe)
 
 
 def _find(workspace: Workspace, seen: Look, what: str | None, *, cascade: bool) -> Wanted:
@@ -94,7 +105,9 @@ def _find(workspace: Workspace, seen: Look, what: str | None, *, cascade: bool) 
     return preview.find_file(workspace, seen, what, data)
 
 
-def _on_a_copy(call: Call, workspace: Workspace, wanted: Wanted, seen: Look, agreement: Agreement) -> ExitCode:
+def _on_a_copy(
+    call: Call, workspace: Workspace, wanted: Wanted, seen: Look, agreement: Agreement, safe: Path | None
+) -> ExitCode:
     from d1ops.cli import change
     from d1ops.cli.words import proof_line
     from d1ops.ops import preview
@@ -107,8 +120,32 @@ def _on_a_copy(call: Call, workspace: Workspace, wanted: Wanted, seen: Look, agr
         words = "structure and data proved" if prepared.data_proved else "structure proved, data not"
         call.note(verdict=words if proved else "not proved")
         call.preview(["", proof_line(prepared)] if proved else [])
+    if safe is not None:
+        return _write_safe_form(call, prepared, safe)
     refuse(prepared, Consent(by=workspace.actor, accepted=agreement.accepted))
     call.answer(["", *_estimate_lines(prepared), f"nothing was changed; {_command(call, wanted)}"])
+    return ExitCode.DONE
+
+
+def _write_safe_form(call: Call, prepared: Prepared, path: Path) -> ExitCode:
+    from d1ops.ops import preview
+
+    found = preview.safe(prepared, str(path))
+    try:
+        with path.open("xb") as file:
+            file.write(found.script.data)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already", hint="name a file that does not; nothing is overwritten") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+    call.note(safe_form={"file": str(path), "how": found.how, "rebuilt": found.rebuilt, "moved": found.moved})
+    call.answer(
+        [
+            "",
+            f"{path} does the same and loses nothing of other tables, proved on the copy: {found.how}",
+            f"nothing was changed; read it, {call.command('rehearse', str(path))}, and put it in the script's place",
+        ]
+    )
     return ExitCode.DONE
 
 
