@@ -1,0 +1,348 @@
+"""The smallest set of indexes that serves the whole workload.
+
+Every figure is found by doing: SQLite plans each query with the indexes in question on a mirror that has the target's
+statistics, and runs it on a scratch database when the plan is new. A query costs the same under two sets of indexes if
+its plan is the same, so most answers are remembered. The set grows by what saves most (lazily re-evaluated, as gains
+shrink when the set grows), then shrinks: pairs give way to one index that serves both, and whatever changes nothing when
+it is left out is left out.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING, TypeAlias
+
+import apsw
+
+from d1ops.core.audit.advice.scratch import Cost, drop_index
+from d1ops.core.sql import fold
+from d1ops.core.values import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from d1ops.core.audit.advice.candidates import Candidate
+    from d1ops.core.audit.advice.scratch import Meter
+    from d1ops.core.engine import Engine
+    from d1ops.core.values import Value
+
+Indexes: TypeAlias = "frozenset[Candidate]"
+NONE: Indexes = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A query to be served. `tables` are those that it reads or writes, in lower case, `written` those that it writes.
+
+    `weight` is how often it runs, 1 where nobody knows; `counts_writes` whether what it writes is weighed too.
+    """
+
+    sql: str
+    samples: tuple[tuple[Value, ...], ...]
+    candidates: tuple[Candidate, ...]
+    tables: frozenset[str]
+    written: frozenset[str] = frozenset()
+    weight: float = 1.0
+    counts_writes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What an index may cost and must bring.
+
+    An index is kept when it saves some query `least_rows` and `least_share` of what it reads. A table gets no more than
+    `max_indexes` in all, those that it has included, but those that foreign keys need. A row written costs
+    `write_price` times a row read.
+    """
+
+    max_indexes: int = 10
+    least_rows: float = 10.0
+    least_share: float = 0.05
+    write_price: float = 1000.0
+
+
+@dataclass
+class Lab:
+    """Plans and measures tasks under sets of indexes, each question once."""
+
+    planner: Engine
+    meter: Meter
+    tasks: Sequence[Task]
+    budget: Budget = field(default_factory=Budget)
+    measurements: int = 0
+    _names: dict[Candidate, str] = field(default_factory=dict)
+    _refused: set[Candidate] = field(default_factory=set)
+    _planned: set[Candidate] = field(default_factory=set)
+    _made: set[Candidate] = field(default_factory=set)
+    _plans: dict[tuple[int, Indexes], tuple[str, ...]] = field(default_factory=dict)
+    _costs: dict[tuple[int, tuple[object, ...], Indexes], Cost | None] = field(default_factory=dict)
+    _by_table: dict[str, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for number, task in enumerate(self.tasks):
+            for table in task.tables:
+                self._by_table.setdefault(table, []).append(number)
+
+    def near(self, indexes: Iterable[Candidate]) -> list[int]:
+        """Return the numbers of the tasks whose tables have one of the indexes."""
+        return sorted({number for one in indexes for number in self._by_table.get(fold(one.table), ())})
+
+    def name_of(self, candidate: Candidate) -> str:
+        """Return the name that an index has here."""
+        return self._names.setdefault(candidate, f"d1ops_candidate_{len(self._names)}_")
+
+    def plan(self, number: int, indexes: Indexes) -> tuple[str, ...]:
+        """Return the lines of a task's plan, empty where it does not compile."""
+        task = self.tasks[number]
+        near = frozenset(one for one in indexes if fold(one.table) in task.tables)
+        key = (number, near)
+        if key not in self._plans:
+            self._set_planner(near)
+            try:
+                rows = self.planner.connection.execute(task.sql, task.samples[0] or None, can_cache=False, explain=2)
+                with self.planner.free():
+                    self._plans[key] = tuple(str(row[3]) for row in rows)
+            except apsw.Error:
+                self._plans[key] = ()
+        return self._plans[key]
+
+    def used(self, number: int, indexes: Indexes) -> Indexes:
+        """Return the indexes that a task's plan uses."""
+        lines = self.plan(number, indexes)
+        return frozenset(one for one in indexes if any(f"INDEX {self.name_of(one)}" in line for line in lines))
+
+    def cost(self, number: int, indexes: Indexes) -> Cost | None:
+        """Return what a task costs, None where it cannot run."""
+        task = self.tasks[number]
+        written = frozenset(one for one in indexes if task.counts_writes and fold(one.table) in task.written)
+        key = (number, self._shape(number, indexes), written)
+        if key not in self._costs:
+            self._set_meter(self.used(number, indexes) | written)
+            self.measurements += 1
+            self._costs[key] = self.meter.measure([Statement(task.sql, values) for values in task.samples])
+        return self._costs[key]
+
+    def _shape(self, number: int, indexes: Indexes) -> tuple[object, ...]:
+        """Return a plan without names: in which order columns are compared for equality costs nothing."""
+        shape: list[object] = []
+        for line in self.plan(number, indexes):
+            index = next((one for one in indexes if f"INDEX {self.name_of(one)}" in line), None)
+            if index is None:
+                shape.append(line)
+            else:
+                fixed = line.count("=?")
+                start = line[: line.index(" INDEX ")]
+                shape.append((start, line.count(">?"), line.count("<?"), index.table, index.where))
+                shape.append((frozenset(index.keys[:fixed]), index.keys[fixed:]))
+        return tuple(shape)
+
+    def price(self, number: int, indexes: Indexes) -> float:
+        """Return what all executions of a task cost, in rows read."""
+        cost = self.cost(number, indexes)
+        if cost is None:
+            return 0.0
+        task = self.tasks[number]
+        writes = cost.rows_written * self.budget.write_price if task.counts_writes else 0.0
+        return task.weight * (cost.rows_read + writes)
+
+    def total(self, numbers: Iterable[int], indexes: Indexes) -> float:
+        """Return the price of several tasks."""
+        return sum(self.price(number, indexes) for number in numbers)
+
+    def exists(self, candidate: Candidate) -> bool:
+        """Return whether SQLite takes an index."""
+        self._set_planner(frozenset((candidate,)) | self._planned)
+        return candidate not in self._refused
+
+    def _set_planner(self, wanted: Indexes) -> None:
+        wanted = wanted - self._refused
+        for candidate in self._planned - wanted:
+            self.planner.ask(drop_index(self.name_of(candidate)))
+        for candidate in wanted - self._planned:
+            try:
+                self.planner.ask(candidate.sql(self.name_of(candidate)))
+            except apsw.Error:
+                self._refused.add(candidate)
+        self._planned = set(wanted - self._refused)
+
+    def _set_meter(self, wanted: Indexes) -> None:
+        drops = [drop_index(self.name_of(one)) for one in sorted(self._made - wanted, key=self.name_of)]
+        makes = [one.sql(self.name_of(one)) for one in sorted(wanted - self._made, key=self.name_of)]
+        if drops or makes:
+            self.meter.change([*drops, *makes])
+        self._made = set(wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A set of indexes, and the candidates that would pay but for the budget."""
+
+    indexes: tuple[Candidate, ...]
+    refused: tuple[Candidate, ...] = ()
+
+
+def choose(lab: Lab, needed: Sequence[Candidate], existing: Mapping[str, int]) -> Chosen:
+    """Choose indexes. `needed` are those that foreign keys need: they, or wider ones, are in the set.
+
+    `existing` is the number of indexes that each table (in lower case) has.
+    """
+    start = frozenset(needed)
+    bundles = sorted(
+        {bundle for number in range(len(lab.tasks)) for bundle in _bundles(lab, number, start)}, key=_order
+    )
+    chosen, refused = _grow(lab, bundles, start, existing)
+    pool = {one for bundle in bundles for one in bundle} | {one for task in lab.tasks for one in task.candidates}
+    chosen = _merge(lab, chosen, frozenset(needed), pool)
+    chosen = _shrink(lab, chosen, frozenset(needed))
+    return Chosen(tuple(sorted(chosen, key=_candidate_order)), tuple(sorted(refused, key=_candidate_order)))
+
+
+def _bundles(lab: Lab, number: int, start: Indexes) -> list[Indexes]:
+    """Return the sets of indexes that serve one task noticeably: single ones, what the planner takes when it has all
+    to choose from, and what single ones gain from a second."""
+    task = lab.tasks[number]
+    known = [one for one in task.candidates if lab.exists(one)]
+    before = lab.cost(number, start)
+    if not known or before is None:
+        return []
+    found: dict[Indexes, float] = {}
+
+    def look(bundle: Indexes) -> None:
+        used = lab.used(number, start | bundle) - start
+        if used and used not in found:
+            cost = lab.cost(number, start | used)
+            if cost is not None:
+                found[used] = cost.rows_read
+
+    for one in known:
+        look(frozenset((one,)))
+    look(frozenset(known))
+    best = sorted(found, key=lambda bundle: (found[bundle], _order(bundle)))[:3]
+    others = {one.table for one in known}
+    if len(others) > 1 or "MULTI-INDEX OR" in lab.plan(number, start | frozenset(known)):
+        for bundle in best:
+            for one in known:
+                look(bundle | {one})
+    least = before.rows_read - max(lab.budget.least_rows, lab.budget.least_share * before.rows_read)
+    return [bundle for bundle, rows in found.items() if rows <= least]
+
+
+def _grow(
+    lab: Lab,
+    bundles: Sequence[Indexes],
+    start: Indexes,
+    existing: Mapping[str, int],
+) -> tuple[Indexes, Indexes]:
+    chosen, refused = start, NONE
+
+    def gain(bundle: Indexes) -> float:
+        new = bundle - chosen
+        if not new:
+            return 0.0
+        numbers = lab.near(new)
+        return (lab.total(numbers, chosen) - lab.total(numbers, chosen | new)) / len(new)
+
+    queue = [(-gain(bundle), place) for place, bundle in enumerate(bundles)]
+    heapq.heapify(queue)
+    while queue:
+        _, place = heapq.heappop(queue)
+        bundle = bundles[place]
+        now = gain(bundle)
+        if now <= 0 or not _pays(lab, lab.near(bundle - chosen), chosen, chosen | bundle):
+            continue
+        if queue and now < -queue[0][0]:
+            heapq.heappush(queue, (-now, place))
+            continue
+        if not _fits(lab, chosen | bundle, start, existing):
+            refused |= bundle - chosen
+            continue
+        chosen |= bundle
+    return chosen, refused - chosen
+
+
+def _fits(lab: Lab, indexes: Indexes, needed: Indexes, existing: Mapping[str, int]) -> bool:
+    counts = dict(existing)
+    for one in indexes - needed:
+        counts[fold(one.table)] = counts.get(fold(one.table), 0) + 1
+    return all(counts[fold(one.table)] <= lab.budget.max_indexes for one in indexes - needed)
+
+
+def _pays(lab: Lab, numbers: Iterable[int], without: Indexes, having: Indexes) -> bool:
+    """Return whether some task reads noticeably less, as the budget says."""
+    for number in numbers:
+        before, after = lab.cost(number, without), lab.cost(number, having)
+        if before is None or after is None:
+            continue
+        least = max(lab.budget.least_rows, lab.budget.least_share * before.rows_read)
+        if before.rows_read - after.rows_read >= least:
+            return True
+    return False
+
+
+def _merge(lab: Lab, chosen: Indexes, needed: Indexes, pool: Iterable[Candidate]) -> Indexes:
+    """Let one index do the work of two on a table, where it does."""
+    again = True
+    while again:
+        again = False
+        for one, other in combinations(sorted(chosen, key=_candidate_order), 2):
+            if one.table != other.table or one.where or other.where:
+                continue
+            rest = chosen - {one, other}
+            must = [each for each in (one, other) if each in needed]
+            wider = [each for each in pool if each.table == one.table and each not in chosen and not each.where]
+            for single in sorted({*_joint(one, other), *wider, one, other}, key=_candidate_order):
+                if not all(single.starts_with(each) for each in must) or not lab.exists(single):
+                    continue
+                numbers = lab.near((one, other, single))
+                if not _pays(lab, numbers, rest | {single}, chosen) and _no_dearer(lab, numbers, chosen, rest | {single}):
+                    chosen, again = rest | {single}, True
+                    break
+            if again:
+                break
+    return chosen
+
+
+def _no_dearer(lab: Lab, numbers: Sequence[int], before: Indexes, after: Indexes) -> bool:
+    total = lab.total(numbers, before)
+    return lab.total(numbers, after) <= total * 1.01 + 1
+
+
+def _joint(one: Candidate, other: Candidate) -> Iterable[Candidate]:
+    for first, second in ((one, other), (other, one)):
+        rest = tuple(key for key in second.keys if key not in first.keys)
+        if rest:
+            yield type(one)(first.table, (*first.keys, *rest))
+
+
+def _shrink(lab: Lab, chosen: Indexes, needed: Indexes) -> Indexes:
+    """Leave out what changes nothing: whole indexes first, then their last columns."""
+    for one in sorted(chosen, key=_candidate_order, reverse=True):
+        if any(one == must or one.starts_with(must) for must in needed) and one in chosen:
+            served = [m for m in needed if one.starts_with(m) and not any(e.starts_with(m) for e in chosen - {one})]
+            if served:
+                continue
+        rest = chosen - {one}
+        numbers = lab.near((one,))
+        if not _pays(lab, numbers, rest, chosen) and _no_dearer(lab, numbers, chosen, rest):
+            chosen = rest
+    for one in sorted(chosen, key=_candidate_order):
+        for length in range(1, len(one.keys)):
+            short = type(one)(one.table, one.keys[:length], one.where)
+            rest = (chosen - {one}) | {short}
+            if any(one.starts_with(must) and not short.starts_with(must) for must in needed) or short in chosen:
+                continue
+            numbers = lab.near((one,))
+            if not _pays(lab, numbers, rest, chosen) and _no_dearer(lab, numbers, chosen, rest):
+                chosen = rest
+                break
+    return chosen
+
+
+def _candidate_order(one: Candidate) -> tuple[str, bool, int, tuple[str, ...], str]:
+    return (one.table, bool(one.where), len(one.keys), one.keys, one.where)
+
+
+def _order(bundle: Indexes) -> list[tuple[str, bool, int, tuple[str, ...], str]]:
+    return sorted(map(_candidate_order, bundle))
