@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Indexes: TypeAlias = "frozenset[Candidate]"
 NONE: Indexes = frozenset()
 
+PARTIAL = 0.95
+"""A partial index serves only queries that repeat its condition as a literal, so it has to save a little more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -242,7 +245,8 @@ def _grow(
         if not new:
             return 0.0
         numbers = lab.near(new)
-        return (lab.total(numbers, chosen) - lab.total(numbers, chosen | new)) / len(new)
+        saved = (lab.total(numbers, chosen) - lab.total(numbers, chosen | new)) / len(new)
+        return saved * (PARTIAL if any(one.where for one in new) else 1.0)
 
     queue = [(-gain(bundle), place) for place, bundle in enumerate(bundles)]
     heapq.heapify(queue)
