@@ -58,13 +58,15 @@ class Task:
 class Budget:
     """What an index may cost and must bring.
 
-    An index is kept when it saves some query `least_rows` and `least_share` of what it reads. A table gets no more than
+    An index is kept when it saves some query `least_rows` (`least_estimated_rows` where they are estimated) and
+    `least_share` of what it reads. A table gets no more than
     `max_indexes` in all, those that it has included, but those that foreign keys need. A row written costs
     `write_price` times a row read.
     """
 
     max_indexes: int = 10
-    least_rows: float = 10.0
+    least_rows: float = 1.0
+    least_estimated_rows: float = 10.0
     least_share: float = 0.05
     write_price: float = 1000.0
 
@@ -129,6 +131,12 @@ class Lab:
             self.measurements += 1
             self._costs[key] = self.meter.measure([Statement(task.sql, values) for values in task.samples])
         return self._costs[key]
+
+    def least(self, rows_read: float) -> float:
+        """Return how many rows must be saved of so many to be worth an index."""
+        budget = self.budget
+        rows = budget.least_rows if self.meter.is_exact else budget.least_estimated_rows
+        return max(rows, budget.least_share * rows_read)
 
     def _shape(self, number: int, indexes: Indexes) -> tuple[object, ...]:
         """Return a plan without names: in which order columns are compared for equality costs nothing."""
@@ -243,8 +251,8 @@ def _bundles(lab: Lab, number: int, start: Indexes) -> list[Indexes]:
         for bundle in best:
             for one in known:
                 look(bundle | {one})
-    least = before.rows_read - max(lab.budget.least_rows, lab.budget.least_share * before.rows_read)
-    return [bundle for bundle, rows in found.items() if rows <= least]
+    most = before.rows_read - lab.least(before.rows_read)
+    return [bundle for bundle, rows in found.items() if rows <= most]
 
 
 def _grow(
@@ -294,8 +302,7 @@ def _pays(lab: Lab, numbers: Iterable[int], without: Indexes, having: Indexes) -
         before, after = lab.cost(number, without), lab.cost(number, having)
         if before is None or after is None:
             continue
-        least = max(lab.budget.least_rows, lab.budget.least_share * before.rows_read)
-        if before.rows_read - after.rows_read >= least:
+        if before.rows_read - after.rows_read >= lab.least(before.rows_read):
             return True
     return False
 
