@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """A report, the target it is about, and how many requests it took."""
+    """A report, the target it is about, what was read of it, and how many requests that took."""
 
     target: Target
     report: Report
     requests: int
+    schema: Schema
+    statistics: tuple[Row, ...] = ()
 
 
 def audit(
@@ -68,7 +70,9 @@ def audit(
     if with_remote_plans:
         compiled = [planned.query for planned in subject.queries if planned.plan is not None]
         subject = replace(subject, remote_plans=remote_plans(database, compiled))
-    return Audited(database.target, core.judge(subject), database.requests - before)
+    return Audited(
+        database.target, core.judge(subject), database.requests - before, seen.mirrored.schema, seen.statistics
+    )
 
 
 # -- what is decided beside the target -------------------------------------------------------------------

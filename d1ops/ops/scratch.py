@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.audit.advice.advise import Scratch
 from d1ops.core.audit.advice.scratch import Cost, EngineMeter
-from d1ops.core.audit.subject import row_estimates
+from d1ops.core.audit.rows import statistics_rows
 from d1ops.core.mirror import build_mirror
 from d1ops.core.rows import generate
 from d1ops.core.sql import fold, is_read
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SEED = 1
 MOST_ROWS = 5_000
 """A table with more rows by its statistics gets so many, and the others of its size with it."""
+FEW_ROWS = 20
 ROWS_BY_DEPTH = (60, 400, 2_400)
 """Rows without statistics: a table that refers to none and is referred to, one that refers to it, one below that. So a
 parent has several children, which is what an index is for."""
@@ -71,11 +72,17 @@ class DatabaseMeter:
 
 @contextmanager
 def scratch_of(
-    schema: Schema, statistics: Sequence[Row], ledger: str, modules: Sequence[Path], backup: VerifiedBackup | None = None
+    schema: Schema,
+    statistics: Sequence[Row],
+    ledger: str,
+    modules: Sequence[Path],
+    *,
+    backup: VerifiedBackup | None = None,
+    wanted: frozenset[str] | None = None,
 ) -> Iterator[Scratch]:
     """Open a scratch database with a backup's rows, else with generated ones scaled by statistics.
 
-    workerd is used where one of `modules` leads to it (see `WorkerdDatabase`); otherwise costs are estimated. Raises
+    `wanted` are the tables of the workload, folded. workerd is used where one of `modules` leads to it (see `WorkerdDatabase`); otherwise costs are estimated. Raises
     HumanNeeded when an object of the schema cannot be rebuilt.
     """
     with ExitStack() as stack:
@@ -84,7 +91,7 @@ def scratch_of(
             shutil.copyfile(backup.data, folder / "rows.sqlite")
             engine = open_copy(folder / "rows.sqlite")
         else:
-            engine = generated(schema, statistics, ledger)
+            engine = generated(schema, statistics, ledger, wanted)
         stack.callback(engine.close)
         rows_from = f"backup {backup.id}" if backup is not None else "generated"
         database = _workerd(engine, folder / "workerd", modules)
@@ -95,10 +102,17 @@ def scratch_of(
             yield Scratch(engine, DatabaseMeter(database), rows_from)
 
 
-def generated(schema: Schema, statistics: Sequence[Row], ledger: str) -> Engine:
-    """Return an engine in memory with the schema, the statistics and generated rows."""
+def generated(
+    schema: Schema, statistics: Sequence[Row], ledger: str, wanted: frozenset[str] | None = None
+) -> Engine:
+    """Return an engine in memory with the schema, the statistics and generated rows.
+
+    Tables that are neither `wanted` (folded; None for all) nor referred to by those get few rows.
+    """
     engine = build_mirror((o for o in schema.objects if o.type != "trigger"), statistics=statistics)
-    sizes = scaled(row_estimates(statistics), _depths(engine, schema.users(ledger).tables()))
+    known = {table: count.number for table, count in statistics_rows(statistics).items()}
+    sizes = scaled(known, _depths(engine, schema.users(ledger).tables()))
+    sizes |= {table: FEW_ROWS for table in sizes if wanted is not None and fold(table) not in _with_parents(engine, wanted)}
     generate(engine, rows=ROWS_BY_DEPTH[0], seed=SEED, ledger=ledger, rows_of=sizes)
     return engine
 
@@ -113,16 +127,31 @@ def scaled(known: Mapping[str, int], depths: Mapping[str, int]) -> dict[str, int
     }
 
 
-def _depths(engine: Engine, tables: Sequence[str]) -> dict[str, int]:
-    """Return how many tables each hangs below; one that is in no relation counts as the lowest."""
-    links = engine.ask(
+def _with_parents(engine: Engine, tables: frozenset[str]) -> frozenset[str]:
+    found = tables
+    links = _links(engine)
+    while True:
+        more = found | {parent for child, parent in links if child in found}
+        if more == found:
+            return found
+        found = more
+
+
+def _links(engine: Engine) -> list[tuple[str, str]]:
+    """Return the foreign keys as pairs of child and parent, folded, without those to the table itself."""
+    rows = engine.ask(
         'SELECT m.name, f."table" FROM sqlite_master AS m CROSS JOIN pragma_foreign_key_list(m.name) AS f'
         " WHERE m.type = 'table'"
     )
+    pairs = ((fold(str(child)), fold(str(parent))) for child, parent in rows)
+    return [(child, parent) for child, parent in pairs if child != parent]
+
+
+def _depths(engine: Engine, tables: Sequence[str]) -> dict[str, int]:
+    """Return how many tables each hangs below; one that is in no relation counts as the lowest."""
     parents: dict[str, set[str]] = {}
-    for child, parent in links:
-        if fold(str(child)) != fold(str(parent)):
-            parents.setdefault(fold(str(child)), set()).add(fold(str(parent)))
+    for child, parent in _links(engine):
+        parents.setdefault(child, set()).add(parent)
     referred = {parent for found in parents.values() for parent in found}
     depth = {fold(table): 0 if fold(table) in referred or fold(table) in parents else 2 for table in tables}
     for _ in ROWS_BY_DEPTH:

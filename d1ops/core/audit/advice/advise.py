@@ -141,6 +141,16 @@ def advise(
         planner.close()
 
 
+def workload_tables(schema: Schema, workload: Workload) -> frozenset[str]:
+    """Return the tables that the workload reads or writes, folded."""
+    planner = build_mirror(schema.objects)
+    try:
+        found = [_tables(planner, entry.query.sql, len(entry.query.parameters)) for entry in workload.entries]
+    finally:
+        planner.close()
+    return frozenset(table for read, written in found for table in read | written)
+
+
 # -- tasks -----------------------------------------------------------------------------------------------------------
 
 
