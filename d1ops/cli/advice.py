@@ -1,9 +1,9 @@
-"""The parts of `audit` that go beyond findings: where queries come from, index advice, and the migration that follows."""
+"""The parts of `audit` beyond findings: where queries come from, index advice, and the migration that follows."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from d1ops.cli.text import columns, count
@@ -93,10 +93,13 @@ def advise(
     audited: Audited,
     workload: Workload,
     findings: Sequence[Finding],
-) -> list[str]:
-    """Find and measure indexes, write the migration where that was asked for, note both, and return them as lines."""
+) -> tuple[list[str], tuple[Finding, ...]]:
+    """Find and measure indexes, write the migration where that was asked for, and note both.
+
+    Return them as lines, and the findings with what the advice does to their queries.
+    """
     if not wish.wants_advice:
-        return []
+        return [], tuple(findings)
     from d1ops.core.audit.advice.choose import Budget
     from d1ops.core.audit.advice.money import Prices, bills
     from d1ops.database.workerd import module_roots
@@ -109,9 +112,7 @@ def advise(
     modules = module_roots(settings.project, settings.at(configured) if configured else None, os.environ)
     workspace.tell("advice: trying indexes on a scratch database")
     budget = Budget(max_indexes=wish.max_indexes, write_price=prices.write_price)
-    advice = use_case.advise(
-        workspace, audited, workload, findings, modules=modules, backup=backup, budget=budget
-    )
+    advice = use_case.advise(workspace, audited, workload, findings, modules=modules, backup=backup, budget=budget)
     months = bills(advice.effects, prices)
     call.note(advice=document(advice, months, prices))
     lines = ["", *text(advice, months, prices)]
@@ -128,7 +129,21 @@ def advise(
         )
         call.note(migration=None if written is None else asdict(written))
         lines += ["", *_written(call, written)]
-    return lines
+    return lines, tuple(_with_advice(finding, advice) for finding in findings)
+
+
+def _with_advice(finding: Finding, advice: Advice) -> Finding:
+    """Return a finding about a query with the indexes that mend it and the plan that it then has."""
+    effect = next((one for one in advice.effects if one.query == finding.query and one.is_mended), None)
+    if effect is None or not effect.indexes or not _is_of(finding, effect):
+        return finding
+    made = "\n".join(index.create_sql for index in advice.indexes if index.name in effect.indexes)
+    return replace(finding, fix_sql=finding.fix_sql or made, facts={**finding.facts, "plan_after": effect.plan_after})
+
+
+def _is_of(finding: Finding, effect: Effect) -> bool:
+    """Return whether a finding and an effect are about one query: names are those of a file."""
+    return not effect.places or f"{finding.path}:{finding.line}" in effect.places
 
 
 def document(advice: Advice, months: Sequence[Bill], prices: Prices) -> dict[str, Any]:
@@ -197,4 +212,8 @@ def _written(call: Call, written: Written | None) -> list[str]:
         return ["nothing to mend: no migration written"]
     lines = [f"migration: {written.migration}", f"rollback:  {written.rollback}"]
     lines += [f"  not in it, because it does more than make or drop an index: {sql}" for sql in written.unmended]
-    return [*lines, f"  tried on a mirror: mends {count(len(written.mended), 'finding')}", f"  next: {call.command('migrate')}"]
+    return [
+        *lines,
+        f"  tried on a mirror: mends {count(len(written.mended), 'finding')}",
+        f"  next: {call.command('migrate')}",
+    ]

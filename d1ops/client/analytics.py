@@ -2,8 +2,8 @@
 
 Texts come with their literals replaced by `?`. The data is sampled, some minutes old and kept for 31 days; the token
 needs Account Analytics: Read beside D1 Read. One answer holds `MAX_GROUPS` groups at most and there are no pages, so a
-window that fills an answer is asked for in two halves (Cloudflare documentation, "Metrics and analytics" of D1 and "Limits"
-of the GraphQL API; wrangler 4.164 asks the same dataset).
+window that fills an answer is asked for in two halves (Cloudflare documentation, "Metrics and analytics" of D1 and
+"Limits" of the GraphQL API; wrangler 4.164 asks the same dataset).
 """
 
 from __future__ import annotations

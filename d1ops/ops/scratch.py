@@ -36,8 +36,8 @@ MOST_ROWS = 5_000
 """A table with more rows by its statistics gets so many, and the others of its size with it."""
 FEW_ROWS = 20
 ROWS_BY_DEPTH = (60, 400, 2_400)
-"""Rows without statistics: a table that refers to none and is referred to, one that refers to it, one below that. So a
-parent has several children, which is what an index is for."""
+"""Rows without statistics: of a table that others refer to, of one that refers to it, of one below that. So a parent
+has several children, which is what an index is for."""
 
 
 class DatabaseMeter:
@@ -82,8 +82,9 @@ def scratch_of(
 ) -> Iterator[Scratch]:
     """Open a scratch database with a backup's rows, else with generated ones scaled by statistics.
 
-    `wanted` are the tables of the workload, folded. workerd is used where one of `modules` leads to it (see `WorkerdDatabase`); otherwise costs are estimated. Raises
-    HumanNeeded when an object of the schema cannot be rebuilt.
+    `wanted` are the tables of the workload, folded. workerd is used where one of `modules` leads to it (see
+    `WorkerdDatabase`); otherwise costs are estimated. Raises HumanNeeded when an object of the schema cannot be
+    rebuilt.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="d1ops-")))
@@ -102,9 +103,7 @@ def scratch_of(
             yield Scratch(engine, DatabaseMeter(database), rows_from)
 
 
-def generated(
-    schema: Schema, statistics: Sequence[Row], ledger: str, wanted: frozenset[str] | None = None
-) -> Engine:
+def generated(schema: Schema, statistics: Sequence[Row], ledger: str, wanted: frozenset[str] | None = None) -> Engine:
     """Return an engine in memory with the schema, the statistics and generated rows.
 
     Tables that are neither `wanted` (folded; None for all) nor referred to by those get few rows.
@@ -112,7 +111,9 @@ def generated(
     engine = build_mirror((o for o in schema.objects if o.type != "trigger"), statistics=statistics)
     known = {table: count.number for table, count in statistics_rows(statistics).items()}
     sizes = scaled(known, _depths(engine, schema.users(ledger).tables()))
-    sizes |= {table: FEW_ROWS for table in sizes if wanted is not None and fold(table) not in _with_parents(engine, wanted)}
+    sizes |= {
+        table: FEW_ROWS for table in sizes if wanted is not None and fold(table) not in _with_parents(engine, wanted)
+    }
     generate(engine, rows=ROWS_BY_DEPTH[0], seed=SEED, ledger=ledger, rows_of=sizes)
     return engine
 

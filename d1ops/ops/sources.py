@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d1ops.core.source import SUFFIXES, extract
-from d1ops.core.source.text import Unresolved
 from d1ops.errors import ConfigError, ScriptError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from d1ops.core.queries import Query
+    from d1ops.core.source import Unresolved
 
 MAX_FILE_BYTES = 1024 * 1024
 """A larger file was written by a program."""

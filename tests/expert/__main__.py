@@ -20,8 +20,9 @@ def main() -> int:
             print(f"\n{world.name}, {'with' if analyze else 'without'} statistics: rows read a run")
             print(f"{'none':>9} {'ours':>9} {'expert':>9}")
             for line in found.lines:
+                shown = " ".join(line.query.split())
                 mark = "<" if line.ours < line.experts else (">" if line.ours > line.experts else " ")
-                print(f"{line.without:9.1f} {line.ours:9.1f} {line.experts:9.1f} {mark} {' '.join(line.query.split())[:110]}")
+                print(f"{line.without:9.1f} {line.ours:9.1f} {line.experts:9.1f} {mark} {shown[:110]}")
                 totals = [a + b for a, b in zip(totals, (line.without, line.ours, line.experts), strict=True)]
             print(f"indexes: ours {len(found.our_indexes)}, .expert {len(found.expert_indexes)}")
             for sql in found.our_indexes:

@@ -14,6 +14,7 @@ from d1ops.core.audit.advice.advise import Scratch, advise
 from d1ops.core.engine import Engine
 from d1ops.core.mirror import schema_of
 from d1ops.core.queries import parse_queries
+from d1ops.core.sql import quote_identifier
 from d1ops.core.values import Statement
 from d1ops.core.workload import merge
 from d1ops.database.workerd import WorkerdDatabase, database_file
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from d1ops.core.audit.advice.advise import Advice
     from d1ops.core.queries import Query
     from d1ops.core.schema import Schema
     from d1ops.core.values import Value
@@ -77,7 +77,12 @@ def compare(world: World, folder: Path, *, queries: slice = slice(None), analyze
         schema = schema_of(engine)
         statistics = engine.ask("SELECT tbl, idx, stat FROM sqlite_stat1") if analyze else []
         advice = advise(
-            schema, statistics, merge(wanted), (), Scratch(engine, DatabaseMeter(database), "world"), ledger="d1_migrations"
+            schema,
+            statistics,
+            merge(wanted),
+            (),
+            Scratch(engine, DatabaseMeter(database), "world"),
+            ledger="d1_migrations",
         )
         expert = _expert(folder / "shell.sqlite", wanted)
         samples = _samples(engine, schema, wanted)
@@ -142,8 +147,4 @@ def _rows_read(
 def _drop_all(database: WorkerdDatabase) -> None:
     rows = database.query("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").rows
     if rows:
-        database.batch([Statement(f'DROP INDEX "{name}"') for (name,) in rows])
-
-
-def advice_text(advice: Advice) -> str:
-    return "\n".join(index.create_sql for index in advice.indexes)
+        database.batch([Statement(f"DROP INDEX {quote_identifier(str(name))}") for (name,) in rows])

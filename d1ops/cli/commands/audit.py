@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -157,6 +158,8 @@ def audit(
             tell=workspace.tell,
         )
         sifted = sift(done.report.findings, ignores, known)
+        advised, new = advising.advise(call, wish, settings, workspace, done, workload, sifted.new)
+        sifted = replace(sifted, new=new)
         places = use_case.places(settings, sifted, workspace.tell)
         found = build.of_audit(
             done.report,
@@ -175,7 +178,6 @@ def audit(
             **build.audit_document(done.report, sifted, places),
             requests=done.requests,
         )
-        advised = advising.advise(call, wish, settings, workspace, done, workload, sifted.new)
         for path in paths:
             files.write_report(path, found, call.document)
             workspace.tell(f"report: {path}")

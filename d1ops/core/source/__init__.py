@@ -1,7 +1,7 @@
 """Queries in source code: the SQL texts that TypeScript, JavaScript and Python give to a database.
 
-`ecma` and `python` find the calls and put constant texts together; `text` makes queries of the texts. What cannot be put
-together without running the program is an `Unresolved`, with its place and the reason.
+`ecma` and `python` find the calls and put constant texts together; `text` makes queries of the texts. What cannot be
+put together without running the program is an `Unresolved`, with its place and the reason.
 """
 
 from __future__ import annotations

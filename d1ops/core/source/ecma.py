@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from tree_sitter import Node, Parser
 
-_SCRIPT = re.compile(rb"<script\b[^>]*>(?P<body>.*?)</script\s*>|\A---\r?\n(?P<front>.*?)\r?\n---", re.DOTALL | re.IGNORECASE)
+_SCRIPT = re.compile(
+    rb"<script\b[^>]*>(?P<body>.*?)</script\s*>|\A---\r?\n(?P<front>.*?)\r?\n---", re.DOTALL | re.IGNORECASE
+)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": ""}
 _FUNCTIONS = frozenset(
     (
@@ -173,7 +175,11 @@ def _function_around(node: Node) -> str:
         if above.type in _FUNCTIONS:
             name = above.child_by_field_name("name")
             parent = above.parent
-            if name is None and parent is not None and parent.type in ("variable_declarator", "pair", "assignment_expression"):
+            if (
+                name is None
+                and parent is not None
+                and parent.type in ("variable_declarator", "pair", "assignment_expression")
+            ):
                 name = parent.child_by_field_name("name") or parent.child_by_field_name("key")
             if name is not None:
                 return _text(name)
@@ -301,7 +307,16 @@ def _call(node: Node, depth: int) -> tuple[str, ...]:
         raise Unknown(f"it is the result of {_text(function)}")
     method = _text(function.child_by_field_name("property"))
     target = function.child_by_field_name("object")
-    if target is not None and method in ("trim", "trimStart", "trimEnd", "toString", "replaceAll", "replace", "join", "concat"):
+    if target is not None and method in (
+        "trim",
+        "trimStart",
+        "trimEnd",
+        "toString",
+        "replaceAll",
+        "replace",
+        "join",
+        "concat",
+    ):
         given = arguments.named_children
         if method.startswith("trim") or method == "toString":
             return _resolve(target, depth + 1)

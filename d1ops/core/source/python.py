@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 _FORMAT = re.compile(r"%(?:\(\w+\))?[#0\- +]*\d*(?:\.\d+)?[sdrifga]|%%")
 _BRACES = re.compile(r"\{[^{}]*\}|\{\{|\}\}")
-_TEXTS = frozenset(("text", "sql"))
+_TEXTS = frozenset(("text", "sql", "dedent", "cleandoc"))
 """Functions that return the SQL that they are given."""
+
+_MOST_STEPS = 50
 
 
 def extract_python(data: bytes, path: str) -> Extracted:
@@ -64,7 +66,7 @@ def _calls(node: ast.AST, scopes: tuple[ast.AST, ...]) -> Iterator[tuple[ast.Cal
 
 
 def _resolve(node: ast.expr, scopes: tuple[ast.AST, ...], depth: int = 0) -> str:
-    if depth > 50:
+    if depth > _MOST_STEPS:
         raise Unknown("it is put together in too many steps")
     match node:
         case ast.Constant(value=str() as value):
@@ -80,25 +82,31 @@ def _resolve(node: ast.expr, scopes: tuple[ast.AST, ...], depth: int = 0) -> str
             return _resolve(left, scopes, depth + 1) + _or_hole(right, scopes, depth)
         case ast.BinOp(left=left, op=ast.Mod()):
             return _FORMAT.sub(lambda found: "%" if found[0] == "%%" else HOLE, _resolve(left, scopes, depth + 1))
-        case ast.Call(func=ast.Attribute(value=value, attr="format")):
-            return _BRACES.sub(lambda found: found[0][0] if found[0] in ("{{", "}}") else HOLE, _resolve(value, scopes, depth + 1))
-        case ast.Call(func=ast.Attribute(value=value, attr="strip" | "lstrip" | "rstrip"), args=[]):
-            return _resolve(value, scopes, depth + 1)
-        case ast.Call(func=ast.Attribute(value=between, attr="join"), args=[ast.List(elts=parts) | ast.Tuple(elts=parts)]):
-            glue = _resolve(between, scopes, depth + 1)
-            return glue.join(_resolve(part, scopes, depth + 1) for part in parts)
-        case ast.Call(func=ast.Attribute(value=value, attr="dedent"), args=[inner]) if ast.unparse(value) == "textwrap":
-            return _resolve(inner, scopes, depth + 1)
-        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[inner]) if name in _TEXTS | {"dedent"}:
-            return _resolve(inner, scopes, depth + 1)
+        case ast.Call():
+            return _called(node, scopes, depth)
         case ast.Name(id=name):
             return _named(name, scopes, depth)
         case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
             return _of_class(name, scopes, depth)
-        case ast.Call():
-            raise Unknown(f"it is the result of {ast.unparse(node.func)}()")
         case _:
             raise Unknown(f"it is {_kind(node)}, known only at run time")
+
+
+def _called(call: ast.Call, scopes: tuple[ast.AST, ...], depth: int) -> str:
+    """Return the text that a call makes of constants."""
+    match call:
+        case ast.Call(func=ast.Attribute(value=value, attr="format")):
+            text = _resolve(value, scopes, depth + 1)
+            return _BRACES.sub(lambda found: found[0][0] if found[0] in ("{{", "}}") else HOLE, text)
+        case ast.Call(func=ast.Attribute(value=value, attr="strip" | "lstrip" | "rstrip"), args=[]):
+            return _resolve(value, scopes, depth + 1)
+        case ast.Call(func=ast.Attribute(value=glue, attr="join"), args=[ast.List(elts=parts) | ast.Tuple(elts=parts)]):
+            texts = [_resolve(part, scopes, depth + 1) for part in parts]
+            return _resolve(glue, scopes, depth + 1).join(texts)
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[inner]) if name in _TEXTS:
+            return _resolve(inner, scopes, depth + 1)
+        case _:
+            raise Unknown(f"it is the result of {ast.unparse(call.func)}()")
 
 
 def _or_hole(node: ast.expr, scopes: tuple[ast.AST, ...], depth: int) -> str:

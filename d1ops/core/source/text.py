@@ -17,14 +17,16 @@ from d1ops.core.sql import ScriptStatement, significant, split, tokens
 from d1ops.errors import ScriptError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from d1ops.core.sql import Token
 
 HOLE = "\ue000"
 """Stands for what is known only at run time; a character of the private use area, a word to the lexer."""
 
-METHODS = frozenset(("prepare", "exec", "query", "run", "all", "get", "first", "execute", "executemany", "executescript"))
+METHODS = frozenset(
+    ("prepare", "exec", "query", "run", "all", "get", "first", "execute", "executemany", "executescript")
+)
 """Methods whose first argument may be SQL."""
 
 _CERTAIN = frozenset(("prepare", "executemany", "executescript"))
@@ -36,12 +38,40 @@ _DATABASE = re.compile(
     re.IGNORECASE,
 )
 _SQL = re.compile(r"(sql|query|statement|stmt)", re.IGNORECASE)
-_SQL_VERBS = VERBS | frozenset(("CREATE", "DROP", "ALTER", "PRAGMA", "EXPLAIN", "BEGIN", "COMMIT", "ROLLBACK", "ANALYZE"))
+_SQL_VERBS = VERBS | frozenset(
+    ("CREATE", "DROP", "ALTER", "PRAGMA", "EXPLAIN", "BEGIN", "COMMIT", "ROLLBACK", "ANALYZE")
+)
 
 _BEFORE_VALUE = frozenset(
-    "= == != <> < <= > >= LIKE GLOB MATCH REGEXP LIMIT OFFSET BETWEEN AND OR THEN ELSE WHEN IS NOT + - * / % || WHERE"
-    " RETURN FROM_VALUES".split()
-) - {"WHERE", "AND", "OR", "WHEN", "FROM_VALUES", "RETURN"}
+    (
+        "=",
+        "==",
+        "!=",
+        "<>",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "LIKE",
+        "GLOB",
+        "MATCH",
+        "REGEXP",
+        "LIMIT",
+        "OFFSET",
+        "BETWEEN",
+        "THEN",
+        "ELSE",
+        "IS",
+        "NOT",
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "||",
+    )
+)
+"""What stands before a value and never before a name or a piece of SQL, or so rarely that SQLite sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +135,9 @@ class Collector:
         for each, (sql, count) in filled:
             line = place.line + each.line - 1
             column = each.column if each.line > 1 else place.column
-            self._queries.append(Query(self._name(place), ScriptStatement(sql, self._path, line, column), ("",) * count))
+            self._queries.append(
+                Query(self._name(place), ScriptStatement(sql, self._path, line, column), ("",) * count)
+            )
 
     def unknown(self, problem: Unknown, place: Place, *, method: str, receiver: str, argument: str) -> None:
         """Take an argument that cannot be put together, where it may be SQL."""
@@ -144,9 +176,7 @@ def _filled(sql: str) -> tuple[str, int]:
     highest = 0
     for token in tokens(sql):
         text = token.text
-        if token.kind == "string" and HOLE in text:
-            text = "?"
-        elif token.kind == "parameter" and not text.startswith("?"):
+        if (token.kind == "string" and HOLE in text) or (token.kind == "parameter" and not text.startswith("?")):
             text = "?"
         elif HOLE in text and token.kind != "comment":
             if text != HOLE or not _is_value(seen):
@@ -178,14 +208,12 @@ def _is_value(before: Sequence[Token]) -> bool:
             opener = before[place - 1] if place else None
             # After a name in INTO or in CREATE the parentheses hold names; after IN, VALUES or a function values.
             return opener is not None and (opener.upper in ("IN", "VALUES", ",") or _is_function(before, place - 1))
-    return _in_values(before)
-
-
-def _in_values(before: Iterable[Token]) -> bool:
-    return "VALUES" in [token.upper for token in before][-1:]
+    return False
 
 
 def _is_function(before: Sequence[Token], place: int) -> bool:
     word = before[place]
     earlier = before[place - 1].upper if place else ""
-    return word.kind == "word" and word.upper not in _SQL_VERBS and earlier not in ("INTO", "TABLE", "ON", "JOIN", "FROM")
+    return (
+        word.kind == "word" and word.upper not in _SQL_VERBS and earlier not in ("INTO", "TABLE", "ON", "JOIN", "FROM")
+    )

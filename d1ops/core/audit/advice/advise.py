@@ -16,7 +16,6 @@ from d1ops.core.audit.advice.samples import samples_of
 from d1ops.core.audit.advice.terms import Recorder
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.sql import fold, quote_identifier, quote_if_needed
-from d1ops.core.workload import Observed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from d1ops.core.engine import Engine
     from d1ops.core.schema import Schema
     from d1ops.core.values import Row
-    from d1ops.core.workload import Entry, Workload
+    from d1ops.core.workload import Entry, Observed, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ def advise(
             recorder.close()
         lab = Lab(planner, scratch.meter, tasks, budget or Budget())
         wanted = {need: _candidate(planner, need.create_sql) for need in needs}
-        needed = {one: name for one, name in wanted.values()}
+        needed = dict(wanted.values())
         chosen = choose(lab, _widest(needed), _existing(planner))
         return _told(schema, workload, wanted, chosen, lab, scratch, users)
     finally:
@@ -231,7 +230,7 @@ def _told(
     scratch: Scratch,
     tables: frozenset[str],
 ) -> Advice:
-    names = _names(schema, chosen.indexes, {one: name for one, name in wanted.values()})
+    names = _names(schema, chosen.indexes, dict(wanted.values()))
     everything = frozenset(chosen.indexes)
     effects = tuple(_effect(lab, number, entry, everything, names) for number, entry in enumerate(workload.entries))
     indexes = tuple(_index(one, names, wanted, effects) for one in chosen.indexes)
@@ -248,7 +247,10 @@ def _told(
 
 
 def _is_ordinary(engine: Engine, table: str) -> bool:
-    return engine.ask("SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ? AND type = 'table'", (table,)) != []
+    return (
+        engine.ask("SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ? AND type = 'table'", (table,))
+        != []
+    )
 
 
 def _effect(lab: Lab, number: int, entry: Entry, indexes: Indexes, names: Mapping[Candidate, str]) -> Effect:

@@ -7,7 +7,7 @@ in both cases), so no index is widened to cover.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain, permutations
+from itertools import chain, pairwise, permutations
 from typing import TYPE_CHECKING
 
 from d1ops.core.sql import fold, quote_if_needed, quote_text, significant
@@ -168,7 +168,7 @@ def _condition(column: str, value: Value) -> str:
 
 
 def _calls(words: Sequence[Token]) -> Iterator[tuple[int, int]]:
-    for start, (word, after) in enumerate(zip(words, words[1:], strict=False)):
+    for start, (word, after) in enumerate(pairwise(words)):
         if word.kind != "word" or after.text != "(" or word.upper in _NOT_FUNCTIONS:
             continue
         depth = 0
@@ -210,7 +210,49 @@ def _joined(words: Sequence[Token]) -> str:
 
 
 _NOT_FUNCTIONS = frozenset(
-    "AND OR NOT IN EXISTS VALUES SELECT FROM WHERE ON USING AS BY HAVING LIMIT OFFSET CASE WHEN THEN ELSE BETWEEN LIKE"
-    " GLOB IS JOIN SET RETURNING OVER FILTER CAST INTO INDEX UNION ALL EXCEPT INTERSECT COUNT SUM AVG MIN MAX TOTAL"
-    " GROUP_CONCAT".split()
+    (
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "EXISTS",
+        "VALUES",
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "ON",
+        "USING",
+        "AS",
+        "BY",
+        "HAVING",
+        "LIMIT",
+        "OFFSET",
+        "CASE",
+        "WHEN",
+        "THEN",
+        "ELSE",
+        "BETWEEN",
+        "LIKE",
+        "GLOB",
+        "IS",
+        "JOIN",
+        "SET",
+        "RETURNING",
+        "OVER",
+        "FILTER",
+        "CAST",
+        "INTO",
+        "INDEX",
+        "UNION",
+        "ALL",
+        "EXCEPT",
+        "INTERSECT",
+        "COUNT",
+        "SUM",
+        "AVG",
+        "MIN",
+        "MAX",
+        "TOTAL",
+        "GROUP_CONCAT",
+    )
 )

@@ -3,8 +3,8 @@
 Every figure is found by doing: SQLite plans each query with the indexes in question on a mirror that has the target's
 statistics, and runs it on a scratch database when the plan is new. A query costs the same under two sets of indexes if
 its plan is the same, so most answers are remembered. The set grows by what saves most (lazily re-evaluated, as gains
-shrink when the set grows), then shrinks: pairs give way to one index that serves both, and whatever changes nothing when
-it is left out is left out.
+shrink when the set grows), then shrinks: pairs give way to one index that serves both, and what changes nothing when it
+is left out is left out.
 """
 
 from __future__ import annotations
@@ -178,7 +178,8 @@ class Lab:
         kept = {
             table
             for table in {one.table for one in ordered}
-            if (had := [one for one in there if one.table == table]) == [o for o in ordered if o.table == table][: len(had)]
+            if (had := [one for one in there if one.table == table])
+            == [o for o in ordered if o.table == table][: len(had)]
         }
         for candidate in [one for one in self._planned if one not in wanted or one.table not in kept]:
             self.planner.ask(drop_index(self.name_of(candidate)))

@@ -1,7 +1,8 @@
 """The migration that mends findings, and its rollback, both tried before anybody sees them.
 
-On a mirror of the target the migration is applied and the schema audited again: the findings must be gone. An index that
-it makes superfluous shows then, and is dropped too. Afterwards the rollback must bring back the schema that was there.
+On a mirror of the target the migration is applied and the schema audited again: the findings must be gone. An index
+that it makes superfluous shows then, and is dropped too. Afterwards the rollback must bring back the schema that was
+there.
 """
 
 from __future__ import annotations

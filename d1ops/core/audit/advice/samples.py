@@ -82,10 +82,7 @@ def _guessed(sql: str, columns: Mapping[str, Sequence[Column]]) -> dict[int, Com
     for word in words:
         if word.kind in ("word", "quoted"):
             name = fold(word.text.strip('"`[]'))
-            if word.upper in ("LIMIT", "OFFSET"):
-                last = Comparison("", "", fold(word.text))
-            else:
-                last = owner.get(name, last)
+            last = Comparison("", "", fold(word.text)) if word.upper in ("LIMIT", "OFFSET") else owner.get(name, last)
         elif word.text in ("<", "<=", ">", ">=") and last is not None and last.column:
             last = last._replace(how=word.text[0])
         elif word.kind == "parameter":

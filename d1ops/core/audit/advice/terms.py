@@ -101,7 +101,8 @@ class Recorder:
             table: columns_of(mirror, table) for table in sorted(tables & ordinary)
         }
         with self._engine.unlimited():
-            self._engine.connection.create_module("d1ops_recorder", _Module(self), use_bestindex_object=True)
+            module: Any = _Module(self)  # apsw's protocol names methods that it does not need
+            self._engine.connection.create_module("d1ops_recorder", module, use_bestindex_object=True)
             for table in self.columns:
                 self._engine.ask(f"CREATE VIRTUAL TABLE {quote_identifier(table)} USING d1ops_recorder")
             for o in schema.objects:
