@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from d1ops.client import QueryLog
 
 
+_BOUND_INTEGER = "+CAST(? AS INTEGER)"
+
+
 class Log(Protocol):
     """A database that keeps a query log."""
 
@@ -64,7 +67,11 @@ def read_insights(database: Log, days: int, now: datetime, ledger: str) -> Insig
 
 
 def _query(text: str) -> Query | None:
-    """Return a logged text as a query that is named after its content; None for what is no query."""
+    """Return a logged text as a query that is named after its content; None for what is no query.
+
+    An integer that d1ops binds travels as text inside a CAST, which is not how the application asks.
+    """
+    text = text.replace(_BOUND_INTEGER, "?")
     words = list(significant(text))
     if not words or words[0].upper not in VERBS:
         return None

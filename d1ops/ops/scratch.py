@@ -35,7 +35,7 @@ SEED = 1
 MOST_ROWS = 5_000
 """A table with more rows by its statistics gets so many, and the others of its size with it."""
 FEW_ROWS = 20
-ROWS_BY_DEPTH = (60, 400, 2_400)
+ROWS_BY_DEPTH = (40, 240, 1_200)
 """Rows without statistics: of a table that others refer to, of one that refers to it, of one below that. So a parent
 has several children, which is what an index is for."""
 

@@ -17,17 +17,10 @@ if TYPE_CHECKING:
 _SCRIPT = re.compile(
     rb"<script\b[^>]*>(?P<body>.*?)</script\s*>|\A---\r?\n(?P<front>.*?)\r?\n---", re.DOTALL | re.IGNORECASE
 )
+_TYPED_TAG = re.compile(rb"\bsql\s*<[^`;=]*>\s*\Z", re.IGNORECASE)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": ""}
-_FUNCTIONS = frozenset(
-    (
-        "function_declaration",
-        "function_expression",
-        "arrow_function",
-        "method_definition",
-        "generator_function_declaration",
-        "generator_function",
-    )
-)
+_NAMED = ("function_declaration", "generator_function_declaration", "method_definition")
+_FUNCTIONS = frozenset((*_NAMED, "function_expression", "arrow_function", "generator_function"))
 _SCOPES = _FUNCTIONS | {"statement_block", "program", "class_body", "for_statement", "for_in_statement", "switch_body"}
 _WRAPPERS = frozenset(
     ("parenthesized_expression", "as_expression", "satisfies_expression", "non_null_expression", "await_expression")
@@ -44,8 +37,8 @@ def extract_ecma(data: bytes, path: str, dialect: str) -> Extracted:
     for node in _every(_parser(dialect).parse(data).root_node):
         if node.type == "call_expression":
             _take(node, collector)
-        elif node.type == "binary_expression":
-            _take_typed(node, collector)
+        elif node.type == "template_string":
+            _take_typed(node, data, collector)
     return collector.done()
 
 
@@ -115,7 +108,12 @@ def _take(call: Node, collector: Collector) -> None:
 
 
 def _take_tagged(tag: Node, template: Node, collector: Collector) -> None:
-    if not _is_sql_tag(tag) or _inside_tagged(template):
+    if _is_sql_tag(tag):
+        _take_template(template, collector)
+
+
+def _take_template(template: Node, collector: Collector) -> None:
+    if _inside_tagged(template):
         return
     place = _place(template)
     try:
@@ -127,14 +125,10 @@ def _take_tagged(tag: Node, template: Node, collector: Collector) -> None:
             collector.text(text, place, is_certain=False)
 
 
-def _take_typed(node: Node, collector: Collector) -> None:
-    """Take a tag with types, ``sql<Row>`...` ``, which the grammar reads as two comparisons."""
-    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-    if left is None or right is None or right.type != "template_string" or left.type != "binary_expression":
-        return
-    tag = left.child_by_field_name("left")
-    if tag is not None and _text(left.child_by_field_name("operator")) == "<":
-        _take_tagged(_bare(tag), right, collector)
+def _take_typed(template: Node, data: bytes, collector: Collector) -> None:
+    """Take a template whose tag has types, ``sql<Row[]>`...` ``, which the grammar reads as comparisons."""
+    if _TYPED_TAG.search(data[max(0, template.start_byte - 500) : template.start_byte]):
+        _take_template(template, collector)
 
 
 def _is_tagged(node: Node) -> bool:
@@ -251,14 +245,19 @@ def _sum(node: Node, depth: int) -> tuple[str, ...]:
 
 
 def _joined(parts: list[tuple[str, ...]]) -> tuple[str, ...]:
-    texts = tuple("".join(each) for each in product(*parts))
+    texts = tuple(_paired("".join(each)) for each in product(*parts))
     if len(texts) > _MOST_VARIANTS:
         raise Unknown("it has too many variants")
     return texts
 
 
 def _string(node: Node) -> str:
-    return "".join(_piece(child) for child in node.named_children)
+    return _paired("".join(_piece(child) for child in node.named_children))
+
+
+def _paired(text: str) -> str:
+    r"""Make characters of surrogates: `\ud83d\ude00` is one character in two escapes."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _piece(node: Node) -> str:

@@ -135,7 +135,9 @@ def advise(
         wanted = {need: _candidate(planner, need.create_sql) for need in needs}
         needed = dict(wanted.values())
         chosen = choose(lab, _widest(needed), _existing(planner))
-        return _told(schema, workload, wanted, chosen, lab, scratch, users)
+        told = _told(schema, workload, wanted, chosen, lab, scratch, users)
+        lab.clear()
+        return told
     finally:
         planner.close()
 

@@ -10,7 +10,7 @@ is left out is left out.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -129,8 +129,16 @@ class Lab:
         if key not in self._costs:
             self._set_meter(self.used(number, indexes) | written)
             self.measurements += 1
-            self._costs[key] = self.meter.measure([Statement(task.sql, values) for values in task.samples])
+            cost = self.meter.measure([Statement(task.sql, values) for values in task.samples])
+            if cost is not None and not self.meter.is_exact:
+                # What is counted from outside are rows; every index takes an entry more.
+                cost = replace(cost, rows_written=cost.rows_written * (1 + len(written)))
+            self._costs[key] = cost
         return self._costs[key]
+
+    def clear(self) -> None:
+        """Take the indexes off the scratch database."""
+        self._set_meter(NONE)
 
     def least(self, rows_read: float) -> float:
         """Return how many rows must be saved of so many to be worth an index."""

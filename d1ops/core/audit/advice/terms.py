@@ -85,6 +85,7 @@ _HOW = {
     apsw.SQLITE_INDEX_CONSTRAINT_LT: "<",
     apsw.SQLITE_INDEX_CONSTRAINT_LE: "<",
 }
+_LIMITS = (apsw.SQLITE_INDEX_CONSTRAINT_LIMIT, apsw.SQLITE_INDEX_CONSTRAINT_OFFSET)
 _MARK = "d1ops parameter "
 
 
@@ -135,12 +136,9 @@ class Recorder:
             kind = asked.get_aConstraint_op(number)
             value, known = _right_side(asked, number)
             marked = value[len(_MARK) :] if isinstance(value, str) and value.startswith(_MARK) else None
-            if kind in (apsw.SQLITE_INDEX_CONSTRAINT_LIMIT, apsw.SQLITE_INDEX_CONSTRAINT_OFFSET):
-                how = "limit" if kind == apsw.SQLITE_INDEX_CONSTRAINT_LIMIT else "offset"
-                if marked:
-                    self._parameters.setdefault(int(marked), Comparison(table, "", how))
-                continue
             position = asked.get_aConstraint_iColumn(number)
+            if kind in _LIMITS:
+                continue
             if not 0 <= position < len(columns):
                 continue
             column = columns[position]
@@ -261,8 +259,7 @@ class _Table:
         self._recorder.note(self._name, asked)
         used = 0
         for number in range(asked.nConstraint):
-            limits = (apsw.SQLITE_INDEX_CONSTRAINT_LIMIT, apsw.SQLITE_INDEX_CONSTRAINT_OFFSET)
-            if asked.get_aConstraint_usable(number) and asked.get_aConstraint_op(number) not in limits:
+            if asked.get_aConstraint_usable(number) and asked.get_aConstraint_op(number) not in _LIMITS:
                 used += 1
                 asked.set_aConstraintUsage_argvIndex(number, used)
         asked.estimatedRows = max(1, 1_000_000 // 20 ** min(used, 4))
