@@ -63,7 +63,7 @@ def advise(
     ]
     schema, statistics, ledger = audited.schema, audited.statistics, workspace.ledger
     tables = workload_tables(schema, workload)
-    with scratch_of(schema, statistics, ledger, modules, backup=backup, wanted=tables) as scratch:
+    with scratch_of(schema, statistics, ledger, modules, backup=backup, known=audited.rows, wanted=tables) as scratch:
         return core.advise(schema, statistics, workload, needs, scratch, ledger=ledger, budget=budget)
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.audit.advice.advise import Scratch
 from d1ops.core.audit.advice.scratch import Cost, EngineMeter
-from d1ops.core.audit.rows import statistics_rows
 from d1ops.core.mirror import build_mirror
 from d1ops.core.rows import generate
 from d1ops.core.sql import fold, is_read
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
 
 SEED = 1
 MOST_ROWS = 5_000
-"""A table with more rows by its statistics gets so many, and the others of its size with it."""
+"""The largest table gets so many rows, and the others in proportion."""
+FEWEST_KNOWN_ROWS = 1_000
+"""A target whose largest table has fewer is no measure for the others."""
 FEW_ROWS = 20
 ROWS_BY_DEPTH = (40, 240, 1_200)
 """Rows without statistics: of a table that others refer to, of one that refers to it, of one below that. So a parent
@@ -78,11 +79,12 @@ def scratch_of(
     modules: Sequence[Path],
     *,
     backup: VerifiedBackup | None = None,
+    known: Mapping[str, int] | None = None,
     wanted: frozenset[str] | None = None,
 ) -> Iterator[Scratch]:
-    """Open a scratch database with a backup's rows, else with generated ones scaled by statistics.
+    """Open a scratch database with a backup's rows, else with generated ones in the target's proportions.
 
-    `wanted` are the tables of the workload, folded. workerd is used where one of `modules` leads to it (see
+    `known` are the rows of the target's tables, `wanted` the tables of the workload, folded. workerd is used where one of `modules` leads to it (see
     `WorkerdDatabase`); otherwise costs are estimated. Raises HumanNeeded when an object of the schema cannot be
     rebuilt.
     """
@@ -92,7 +94,7 @@ def scratch_of(
             shutil.copyfile(backup.data, folder / "rows.sqlite")
             engine = open_copy(folder / "rows.sqlite")
         else:
-            engine = generated(schema, statistics, ledger, wanted)
+            engine = generated(schema, statistics, ledger, known=known, wanted=wanted)
         stack.callback(engine.close)
         rows_from = f"backup {backup.id}" if backup is not None else "generated"
         database = _workerd(engine, folder / "workerd", modules)
@@ -106,11 +108,12 @@ def scratch_of(
 def generated(schema: Schema, statistics: Sequence[Row], ledger: str, wanted: frozenset[str] | None = None) -> Engine:
     """Return an engine in memory with the schema, the statistics and generated rows.
 
+    `known` are the rows of the target's tables, which the generated ones follow in proportion.
+
     Tables that are neither `wanted` (folded; None for all) nor referred to by those get few rows.
     """
     engine = build_mirror((o for o in schema.objects if o.type != "trigger"), statistics=statistics)
-    known = {table: count.number for table, count in statistics_rows(statistics).items()}
-    sizes = scaled(known, _depths(engine, schema.users(ledger).tables()))
+    sizes = scaled(known or {}, _depths(engine, schema.users(ledger).tables()))
     sizes |= {
         table: FEW_ROWS for table in sizes if wanted is not None and fold(table) not in _with_parents(engine, wanted)
     }
@@ -119,11 +122,16 @@ def generated(schema: Schema, statistics: Sequence[Row], ledger: str, wanted: fr
 
 
 def scaled(known: Mapping[str, int], depths: Mapping[str, int]) -> dict[str, int]:
-    """Return how many rows each table gets: those of its statistics, all in proportion, else by its depth."""
+    """Return how many rows each table gets: as the target has, all in proportion, else by its depth.
+
+    A target that is small all over, such as a new one, says nothing of what it will be.
+    """
     largest = max(known.values(), default=0)
+    if largest < FEWEST_KNOWN_ROWS:
+        known = {}
     share = min(1.0, MOST_ROWS / largest) if largest else 1.0
     return {
-        table: max(20, round(known[table] * share)) if table in known else ROWS_BY_DEPTH[min(depth, 2)]
+        table: max(FEW_ROWS, round(known[table] * share)) if table in known else ROWS_BY_DEPTH[min(depth, 2)]
         for table, depth in depths.items()
     }
 

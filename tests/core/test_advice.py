@@ -211,7 +211,7 @@ def test_what_a_foreign_key_needs_is_there_or_wider(engine: Engine) -> None:
 
 
 def test_the_budget_of_a_table_is_kept_and_said(engine: Engine) -> None:
-    text = "SELECT * FROM people WHERE city = ?1; SELECT * FROM people WHERE age = ?1; SELECT * FROM people WHERE email = ?1;"
+    text = "".join(f"SELECT * FROM people WHERE {column} = ?1;" for column in ("city", "age", "email"))
     found = advice(engine, text, budget=Budget(max_indexes=1))
     assert len(found.indexes) == 1
     assert found.over_budget

@@ -123,7 +123,8 @@ def test_what_python_hides_is_listed(code: str, reason: str) -> None:
 
 
 def test_every_query_has_the_place_and_the_function_around_it() -> None:
-    code = "export async function inbox(db) {\n  await db.prepare(`\n    SELECT 1 FROM a;`);\n  db.prepare('SELECT 2 FROM a');\n}\n"
+    code = "export async function inbox(db) {\n  await db.prepare(`\n    SELECT 1 FROM a;`);\n"
+    code += "  db.prepare('SELECT 2 FROM a');\n}\n"
     first, second = extract(code.encode(), "src/mail.ts").queries
     assert (first.name, first.path, first.line) == ("inbox", "src/mail.ts", 3)
     assert (second.name, second.line, second.statement.column) == ("inbox #2", 4, 14)
@@ -133,7 +134,8 @@ def test_every_query_has_the_place_and_the_function_around_it() -> None:
 
 @pytest.mark.parametrize("path", ["page.vue", "page.svelte"])
 def test_scripts_of_pages_are_read_where_they_are(path: str) -> None:
-    code = b"<template>{{ db.prepare('SELECT 0') }}</template>\n<script lang='ts'>\nconst r = db.prepare('SELECT 1 FROM t');\n</script>\n"
+    code = b"<template>{{ db.prepare('SELECT 0') }}</template>\n"
+    code += b"<script lang='ts'>\nconst r = db.prepare('SELECT 1 FROM t');\n</script>\n"
     (query,) = extract(code, path).queries
     assert (query.sql, query.line) == ("SELECT 1 FROM t", 3)
 

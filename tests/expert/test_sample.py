@@ -1,4 +1,4 @@
-"""A sample of `python -m tests.expert`: with our advice no query reads more than with `.expert`'s, and fewer indexes do."""
+"""A sample of `python -m tests.expert`: no query reads more with our advice than with `.expert`'s, on no more indexes."""
 
 from __future__ import annotations
 
