@@ -165,7 +165,7 @@ def text(advice: Advice, months: Sequence[Bill], prices: Prices) -> list[str]:
     """Return the advice for people."""
     how = "estimated" if advice.is_estimate else "counted by workerd"
     whose = "generated rows" if advice.rows_from == "generated" else advice.rows_from
-    head = f"advice: {count(len(advice.indexes), 'index')} for {count(len(advice.effects), 'query')};"
+    head = f"advice: {_indexes(len(advice.indexes))} for {count(len(advice.effects), 'query')};"
     lines = [f"{head} rows read a run {how} on {whose}"]
     for index in advice.indexes:
         lines += ["", f"  {index.create_sql}"]
@@ -175,6 +175,10 @@ def text(advice: Advice, months: Sequence[Bill], prices: Prices) -> list[str]:
                 lines += [f"    {line}" for line in _effect(effect)]
     lines += [f"  not advised, its table has its number of indexes: {one}" for one in advice.over_budget]
     return [*lines, *_money(months, prices)]
+
+
+def _indexes(number: int) -> str:
+    return "1 index" if number == 1 else f"{number:,} indexes"
 
 
 def _effect(effect: Effect) -> list[str]:

@@ -84,9 +84,9 @@ def scratch_of(
 ) -> Iterator[Scratch]:
     """Open a scratch database with a backup's rows, else with generated ones in the target's proportions.
 
-    `known` are the rows of the target's tables, `wanted` the tables of the workload, folded. workerd is used where one of `modules` leads to it (see
-    `WorkerdDatabase`); otherwise costs are estimated. Raises HumanNeeded when an object of the schema cannot be
-    rebuilt.
+    `known` are the rows of the target's tables, `wanted` the tables of the workload, folded. workerd is used where one
+    of `modules` leads to it (see `WorkerdDatabase`); otherwise costs are estimated. Raises HumanNeeded when an object
+    of the schema cannot be rebuilt.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="d1ops-")))
@@ -105,7 +105,14 @@ def scratch_of(
             yield Scratch(engine, DatabaseMeter(database), rows_from)
 
 
-def generated(schema: Schema, statistics: Sequence[Row], ledger: str, wanted: frozenset[str] | None = None) -> Engine:
+def generated(
+    schema: Schema,
+    statistics: Sequence[Row],
+    ledger: str,
+    *,
+    known: Mapping[str, int] | None = None,
+    wanted: frozenset[str] | None = None,
+) -> Engine:
     """Return an engine in memory with the schema, the statistics and generated rows.
 
     `known` are the rows of the target's tables, which the generated ones follow in proportion.

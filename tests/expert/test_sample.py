@@ -1,4 +1,4 @@
-"""A sample of `python -m tests.expert`: no query reads more with our advice than with `.expert`'s, on no more indexes."""
+"""A sample of `python -m tests.expert`: our advice reads no more than `.expert`'s, on no more indexes."""
 
 from __future__ import annotations
 
