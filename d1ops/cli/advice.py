@@ -33,6 +33,7 @@ class Wish:
     advice: bool
     measure_on: str | None
     max_indexes: int
+    min_rows_saved: int
     write_migration: bool
     name: str | None
 
@@ -111,7 +112,7 @@ def advise(
     configured = settings.database.node_modules
     modules = module_roots(settings.project, settings.at(configured) if configured else None, os.environ)
     workspace.tell("advice: trying indexes on a scratch database")
-    budget = Budget(max_indexes=wish.max_indexes, write_price=prices.write_price)
+    budget = Budget(wish.max_indexes, wish.min_rows_saved, write_price=prices.write_price)
     advice = use_case.advise(workspace, audited, workload, findings, modules=modules, backup=backup, budget=budget)
     months = bills(advice.effects, prices)
     call.note(advice=document(advice, months, prices))
@@ -126,6 +127,7 @@ def advise(
             findings,
             advice,
             wish.name,
+            everything=wish.advice,
         )
         call.note(migration=None if written is None else asdict(written))
         lines += ["", *_written(call, written)]

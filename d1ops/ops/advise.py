@@ -76,8 +76,13 @@ def write_migration(
     findings: Sequence[Finding],
     advice: Advice,
     name: str | None,
+    *,
+    everything: bool = False,
 ) -> Written | None:
-    """Write the next migration and its rollback, which mend `findings` and follow the advice; None if nothing is to do.
+    """Write the next migration and its rollback; None if nothing is to do.
+
+    It mends `findings`: what they propose, and the advised indexes for the foreign keys and queries that they are
+    about, or with `everything` all that is advised.
 
     No file is overwritten. Raises UsageError while migrations are pending, because the audit does not know what they
     do, and for a name that is no file's; HumanNeeded when the migration does not mend what it should.
@@ -91,9 +96,11 @@ def write_migration(
             f"{pending[0]} is pending, and the audit does not know what it will change",
             hint=f"d1ops migrate --env {workspace.env}, then audit again",
         )
+    about = {finding.query for finding in findings}
     advised = [
         Change(index.create_sql, (*index.foreign_keys, *(f"serves the query {query!r}" for query in index.queries)))
         for index in advice.indexes
+        if everything or index.foreign_keys or about.intersection(index.queries)
     ]
     wanted = [finding for finding in findings if finding.rule != foreign_key_without_index.ID]
     made = mend(audited.schema, audited.statistics, workload.queries, workspace.ledger, wanted, advised)

@@ -51,7 +51,7 @@ def reasons(code: str, path: str = "src/a.ts") -> list[str]:
             "db.exec('DELETE FROM t; CREATE TABLE u(a); SELECT 1 FROM u')",
             [("DELETE FROM t", 0), ("SELECT 1 FROM u", 0)],
         ),
-        ("/SELECT/.exec(text); Promise.all([1]); app.get('/select', handler); list.query", []),
+        ("/SELECT/.exec(text); Promise.all([1]); app.get('/select', handler); list.query; session.get(url)", []),
         ("db.prepare('SELECT \\'it\\\\n\\u0041\\' FROM t')", [("SELECT 'it\\nA' FROM t", 0)]),
         ("db.prepare('SELECT * FROM t WHERE a = :a AND b = @b')", [("SELECT * FROM t WHERE a = ? AND b = ?", 2)]),
         ("db.prepare('INSERT INTO t (a, b) VALUES (?, ' + b + ')')", [("INSERT INTO t (a, b) VALUES (?, ?)", 2)]),

@@ -43,10 +43,12 @@ def at_0011(project: Project) -> Project:
     return project
 
 
-def write(project: Project, queries: Workload, name: str | None = None) -> tuple[Written | None, Advice, Audited]:
+def write(
+    project: Project, queries: Workload, name: str | None = None, modules: tuple[Path, ...] = ()
+) -> tuple[Written | None, Advice, Audited]:
     audited = audit(project.database, queries.queries, LEDGER)
     workspace = project.workspace
-    advice = advise(workspace, audited, queries, audited.report.findings, modules=())
+    advice = advise(workspace, audited, queries, audited.report.findings, modules=modules)
     findings = [one for one in audited.report.findings if one.severity.value != "info"]
     return (
         write_migration(workspace, project.root, "db/migrations", audited, queries, findings, advice, name),
@@ -60,9 +62,10 @@ def target(project: Project) -> Schema:
     return found
 
 
-def test_the_sample_at_0011_gets_what_0012_is(project: Project) -> None:
+@pytest.mark.parametrize("modules", [(), (MODULES,)], ids=["estimated", "workerd"])
+def test_the_sample_at_0011_gets_what_0012_is(project: Project, modules: tuple[Path, ...]) -> None:
     at_0011(project)
-    written, advice, audited = write(project, workload(), "again")
+    written, advice, audited = write(project, workload(), "again", modules)
     assert written is not None
     assert [finding.columns for finding in audited.report.findings] == [("reviewer_user_id",)]
     assert written.migration == "db/migrations/0012_again.sql"

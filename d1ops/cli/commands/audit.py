@@ -110,10 +110,14 @@ def audit(
     max_indexes: Annotated[
         int, typer.Option("--max-indexes-per-table", min=1, help="Advise no more indexes on a table that has so many.")
     ] = 10,
+    min_rows_saved: Annotated[
+        int, typer.Option("--min-rows-saved", min=1, help="Advise no index that saves fewer rows read a run.")
+    ] = 10,
     write_migration: Annotated[
         bool,
         typer.Option(
-            "--write-migration", help="Write the migration that mends the findings, and its rollback; implies --advice."
+            "--write-migration",
+            help="Write the migration that mends the findings, and its rollback; with --advice all that is advised.",
         ),
     ] = False,
     name: Annotated[
@@ -135,7 +139,14 @@ def audit(
     from d1ops.ops.workspace import read_catalog
 
     wish = advising.Wish(
-        from_source or [], days if from_insights else None, advice, measure_on, max_indexes, write_migration, name
+        from_source or [],
+        days if from_insights else None,
+        advice,
+        measure_on,
+        max_indexes,
+        min_rows_saved,
+        write_migration,
+        name,
     )
     wish.check()
     paths = report or []

@@ -32,9 +32,13 @@ METHODS = frozenset(
 _CERTAIN = frozenset(("prepare", "executemany", "executescript"))
 """Methods that take nothing but SQL."""
 
-_DATABASE = re.compile(
+_COMMON = frozenset(("all", "get", "first", "run"))
+"""Methods that much else has, too."""
+
+_DATABASE = re.compile(r"(^|_|\.)(db|d1|database|sqlite)\d*$|(Db|DB|D1|Database)$")
+_CONNECTION = re.compile(
     r"(^|_|\.)(db|d1|database|sqlite|conn|connection|cur|cursor|tx|trx|transaction|session|pool)\d*$"
-    r"|(Db|DB|D1|Database|Connection|Cursor)$",
+    r"|(db|d1|database|connection|cursor)$",
     re.IGNORECASE,
 )
 _SQL = re.compile(r"(sql|query|statement|stmt)", re.IGNORECASE)
@@ -145,8 +149,8 @@ class Collector:
         if (
             method in _CERTAIN
             or first in _SQL_VERBS
-            or _DATABASE.search(receiver)
-            or (_SQL.search(argument) and method not in ("all", "get", "first", "run"))
+            or (_DATABASE if method in _COMMON else _CONNECTION).search(receiver)
+            or (_SQL.search(argument) and method not in _COMMON)
         ):
             self._note(place, problem.reason)
 

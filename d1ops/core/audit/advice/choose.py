@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Indexes: TypeAlias = "frozenset[Candidate]"
 NONE: Indexes = frozenset()
 
+LEAST_ESTIMATED_ROWS = 10.0
+"""An estimate is not better than that."""
+
 ESTIMATE_NOISE = 0.05
 """By so much two estimates of the same rows may differ."""
 
@@ -58,15 +61,13 @@ class Task:
 class Budget:
     """What an index may cost and must bring.
 
-    An index is kept when it saves some query `least_rows` (`least_estimated_rows` where they are estimated) and
-    `least_share` of what it reads. A table gets no more than
+    An index is kept when it saves some query `least_rows` and `least_share` of what it reads. A table gets no more than
     `max_indexes` in all, those that it has included, but those that foreign keys need. A row written costs
     `write_price` times a row read.
     """
 
     max_indexes: int = 10
-    least_rows: float = 1.0
-    least_estimated_rows: float = 10.0
+    least_rows: float = 10.0
     least_share: float = 0.05
     write_price: float = 1000.0
 
@@ -142,9 +143,8 @@ class Lab:
 
     def least(self, rows_read: float) -> float:
         """Return how many rows must be saved of so many to be worth an index."""
-        budget = self.budget
-        rows = budget.least_rows if self.meter.is_exact else budget.least_estimated_rows
-        return max(rows, budget.least_share * rows_read)
+        rows = self.budget.least_rows if self.meter.is_exact else max(self.budget.least_rows, LEAST_ESTIMATED_ROWS)
+        return max(rows, self.budget.least_share * rows_read)
 
     def _shape(self, number: int, indexes: Indexes) -> tuple[object, ...]:
         """Return a plan without names: in which order columns are compared for equality costs nothing."""
