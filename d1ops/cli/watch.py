@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import BinaryIO
 
+    from d1ops.client import QueryLog
     from d1ops.core.values import Bookmark, Param, Restored, Result, Statement
     from d1ops.database.base import Capabilities, Database, Export, Target
 
@@ -86,6 +87,18 @@ class WatchedDatabase:
             return database.batch(statements, reads_only=True, lossy=lossy)
         with self._change():
             return database.batch(statements, lossy=lossy)
+
+    def query_log(self, since: datetime, until: datetime) -> QueryLog:
+        """Return what ran between two times. Raises UsageError for a target that keeps no log."""
+        from d1ops.database.http import HttpDatabase
+        from d1ops.errors import UsageError
+
+        if not isinstance(self._database, HttpDatabase):
+            raise UsageError(
+                f"a {self._database.target.kind} target keeps no query log",
+                hint="--env of a Cloudflare database, or --from-source",
+            )
+        return self._database.query_log(since, until)
 
     def bookmark(self) -> Bookmark:
         """Name the present state."""

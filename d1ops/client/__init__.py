@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from d1ops.client.analytics import QueryGroup, QueryLog
     from d1ops.client.budget import Budget
     from d1ops.client.call import Answer, Call, Download, Fault, Safety, Steps, Upload, send
     from d1ops.client.clients import AsyncD1Client, D1Client
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from d1ops.client.session import Settings
 
 _HOMES = {
+    "analytics": ("QueryGroup", "QueryLog"),
     "budget": ("Budget",),
     "call": ("Answer", "Call", "Download", "Fault", "Safety", "Steps", "Upload", "send"),
     "clients": ("AsyncD1Client", "D1Client"),
@@ -47,6 +49,8 @@ __all__ = [
     "Exported",
     "Fault",
     "Ingested",
+    "QueryGroup",
+    "QueryLog",
     "Safety",
     "Secret",
     "Settings",

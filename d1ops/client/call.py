@@ -48,6 +48,8 @@ class Call(Generic[T]):
     query: tuple[tuple[str, str], ...] = ()
     body: Mapping[str, object] | None = None
     safety: Safety = Safety.READ
+    is_graphql: bool = False
+    """Whether the answer is `{data, errors}`, without Cloudflare's envelope."""
 
     def content(self) -> bytes | None:
         """Return the body as JSON."""

@@ -225,6 +225,27 @@ def diagnose(answer: Answer) -> Envelope | Failure:
     return _failure(answer, _verdict(answer.status, code, text), text or f"error {code}", code=code)
 
 
+def diagnose_graphql(answer: Answer) -> Envelope | Failure:
+    """Return the data of a GraphQL answer, or what its failure means. What the query did wrong comes with HTTP 200."""
+    try:
+        body = json.loads(answer.body, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        return _not_an_envelope(answer)
+    if answer.status < 400 and isinstance(body.get("data"), dict) and not body.get("errors"):
+        return Envelope(body["data"])
+    code, text = _first_error(body)
+    verdict = _verdict(answer.status, code, text)
+    if answer.status < 400:
+        verdict = Verdict.DENIED if _NOT_AUTHORIZED.search(text) else Verdict.GARBLED
+    return _failure(answer, verdict, text or "the answer holds neither data nor an error", code=code, repeatable=False)
+
+
+_NOT_AUTHORIZED = re.compile(r"not authori[sz]ed|does not have access|permission|authz", re.IGNORECASE)
+"""How GraphQL refuses, in words alone: `not authorized for that account`."""
+
+
 def _not_an_envelope(answer: Answer) -> Failure:
     excerpt = answer.body[:200].decode(errors="replace")
     text = f"the answer is not JSON of the API: {excerpt!r}" if excerpt else "the answer has no body"

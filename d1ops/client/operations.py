@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
-from d1ops.client import endpoints, protocols
+from d1ops.client import analytics, endpoints, protocols
 from d1ops.client.call import send
 from d1ops.core.values import Statement
 from d1ops.errors import UsageError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from datetime import datetime
 
+    from d1ops.client.analytics import QueryLog
     from d1ops.client.call import Steps
     from d1ops.client.clients import AsyncD1Client, D1Client
     from d1ops.client.models import DatabaseInfo
@@ -164,6 +165,15 @@ class Operations:
         Raises StatementRejected when the import failed and the database is as it was.
         """
         return protocols.ingest(self.account_id, database_id, script)
+
+    # -- analytics -------------------------------------------------------------------------------------
+
+    @Operation
+    def query_log(self, database_id: str, since: datetime, until: datetime) -> Steps[QueryLog]:
+        """Return what ran between two times, by text. Raises Denied for a token without Account Analytics: Read, and
+        UsageError for a naive time.
+        """
+        return analytics.query_log(self.account_id, database_id, _aware(since), _aware(until))
 
     # -- time travel -----------------------------------------------------------------------------------
 

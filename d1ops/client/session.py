@@ -21,6 +21,7 @@ from d1ops.client.failure import (
     diagnose_entry,
     diagnose_fault,
     diagnose_file,
+    diagnose_graphql,
     garbled,
 )
 
@@ -100,7 +101,7 @@ def _read(step: Request, answer: Answer) -> Outcome:
 
 
 def _read_call(call: Call[object], answer: Answer) -> Outcome:
-    envelope = diagnose(answer)
+    envelope = diagnose_graphql(answer) if call.is_graphql else diagnose(answer)
     if isinstance(envelope, Failure):
         return envelope
     try:

@@ -140,6 +140,7 @@ def _from_file(project: Path, document: Document, env: str, environ: Mapping[str
         catalog=_catalog(project, wrangler, chosen, explicit),
         backup=said.backup,
         audit=said.audit,
+        prices=said.prices,
     )
 
 

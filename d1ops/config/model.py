@@ -107,6 +107,18 @@ class AuditSettings(Section):
     ignore: Annotated[tuple[IgnoreSettings, ...], Field(strict=False)] = ()
 
 
+Price: TypeAlias = Annotated[float, Field(ge=0, strict=False, allow_inf_nan=False)]
+
+
+class PriceSettings(Section):
+    """`[prices]`: what rows cost, without what a plan includes. The defaults are D1's published prices."""
+
+    currency: Text = "USD"
+    rows_read_per_million: Price = 0.001
+    rows_written_per_million: Price = 1.0
+    storage_gb_month: Price = 0.75
+
+
 class EnvFile(Section):
     """What `config/<env>.toml` may say."""
 
@@ -119,6 +131,7 @@ class EnvFile(Section):
     catalog: CatalogSettings = CatalogSettings()
     backup: BackupSettings = BackupSettings()
     audit: AuditSettings = AuditSettings()
+    prices: PriceSettings = PriceSettings()
 
 
 class Settings(EnvFile):

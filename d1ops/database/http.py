@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import BinaryIO
 
-    from d1ops.client import D1Client
+    from d1ops.client import D1Client, QueryLog
     from d1ops.core.values import Bookmark, Param, Restored, Statement
 
 
@@ -82,6 +82,10 @@ class HttpDatabase:
     def ingest(self, script: str) -> Result:
         """Run a whole file through D1's import, all or nothing."""
         return Result(meta=self._client.ingest(self._id, script).meta)
+
+    def query_log(self, since: datetime, until: datetime) -> QueryLog:
+        """Return what ran between two times, by text. Raises Denied for a token without Account Analytics: Read."""
+        return self._client.query_log(self._id, since, until)
 
     def close(self) -> None:
         """Close the client."""

@@ -71,8 +71,11 @@ class Wrong(Exception):
     """A query that cannot be answered."""
 
 
-def answer(state: State, body: Any) -> Reply:
-    """Answer a request's body, `{query, variables?}`. Raises Refused where the body is no such thing."""
+def answer(state: State, body: Any, *, is_allowed: bool = True) -> Reply:
+    """Answer a request's body, `{query, variables?}`. Raises Refused where the body is no such thing.
+
+    A token without the permission (not `is_allowed`) is told so as the service tells it, with HTTP 200.
+    """
     from graphql import GraphQLError
 
     query = body.get("query") if isinstance(body, dict) else None
@@ -80,6 +83,8 @@ def answer(state: State, body: Any) -> Reply:
         raise Refused(400, 10000, "Could not parse the request: query is missing")
     variables = body.get("variables")
     try:
+        if not is_allowed:
+            raise Wrong("not authorized for that account")
         data = _data(state, query, variables if isinstance(variables, dict) else {})
     except (Wrong, GraphQLError, RecursionError, ValueError) as error:  # ValueError: a number of 5,000 digits
         text = error.message if isinstance(error, GraphQLError) else str(error) or "the query is nested too deeply"

@@ -33,10 +33,15 @@ def may_edit(settings: Settings, request: Request) -> bool:
     Which status Cloudflare gives to which fault of a token varies in the field; code 10000 is common to them.
     """
     given = credential(request)
-    known = [token for token in (settings.token, settings.read_token) if token]
+    known = [token for token in (settings.token, settings.read_token, settings.analytics_token) if token]
     if not given or (known and given not in known):
         raise Refused(401, 10000, "Authentication error")
-    return given != settings.read_token
+    return given not in (settings.read_token, settings.analytics_token)
+
+
+def may_analyse(settings: Settings, request: Request) -> bool:
+    """Return whether the token has Account Analytics: Read."""
+    return settings.analytics_token in (None, credential(request))
 
 
 def refuse_readers(*, may_edit: bool) -> None:

@@ -52,7 +52,7 @@ def _api(state: State, request: Request, *, stuck_export: bool) -> Reply:
     match path.split("/"):
         case ["graphql"]:
             _allow(request, "POST")
-            return graphql.answer(state, request.json())
+            return graphql.answer(state, request.json(), is_allowed=identity.may_analyse(settings, request))
         case ["accounts"]:
             _allow(request, "GET")
             return identity.accounts(settings)

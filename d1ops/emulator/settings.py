@@ -51,6 +51,8 @@ class Settings:
     engine: EngineName = EngineName.SQLITE
     token: str | None = field(default=None, repr=False)
     read_token: str | None = field(default=None, repr=False)
+    analytics_token: str | None = field(default=None, repr=False)
+    """The only token that may ask the GraphQL analytics, where there is one; it may read databases, too."""
     account_id: str = ACCOUNT_ID
     latency_seconds: float = 0.0
     faults: Faults = field(default_factory=Faults)

@@ -18,7 +18,7 @@ from d1ops.ops import workspace
 from d1ops.ops.survey import expected_schema, remote_plans, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from d1ops.config.model import Settings
@@ -28,16 +28,22 @@ if TYPE_CHECKING:
     from d1ops.core.catalog import Catalog
     from d1ops.core.places import Places
     from d1ops.core.queries import Query
+    from d1ops.core.schema import Schema
+    from d1ops.core.values import Row
     from d1ops.database.base import Database, Target
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """A report, the target it is about, and how many requests it took."""
+    """A report, the target it is about, what was read of it, and how many requests that took."""
 
     target: Target
     report: Report
     requests: int
+    schema: Schema
+    statistics: tuple[Row, ...]
+    rows: Mapping[str, int]
+    """The rows of the tables, as far as they are known."""
 
 
 def audit(
@@ -68,7 +74,10 @@ def audit(
     if with_remote_plans:
         compiled = [planned.query for planned in subject.queries if planned.plan is not None]
         subject = replace(subject, remote_plans=remote_plans(database, compiled))
-    return Audited(database.target, core.judge(subject), database.requests - before)
+    requests = database.requests - before
+    report = core.judge(subject)
+    schema, rows = seen.mirrored.schema, subject.row_estimates
+    return Audited(database.target, report, requests, schema, seen.statistics, rows)
 
 
 # -- what is decided beside the target -------------------------------------------------------------------

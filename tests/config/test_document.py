@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VALID = {
-    "": ["protected", "state", "token_command", "database", "catalog", "backup", "audit"],
+    "": ["protected", "state", "token_command", "database", "catalog", "backup", "audit", "prices"],
     "database": [
         "kind", "path", "account_id", "database_id", "database_name", "binding", "persist", "node_modules",
         "wrangler", "wrangler_env",

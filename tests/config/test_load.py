@@ -63,6 +63,12 @@ def test_everything_has_a_default_but_the_kind(tmp_path: Path) -> None:
         "state": ".d1ops",
         "token_command": (),
         "audit": {"ignore": ()},
+        "prices": {
+            "currency": "USD",
+            "rows_read_per_million": 0.001,
+            "rows_written_per_million": 1.0,
+            "storage_gb_month": 0.75,
+        },
         "database": {
             "kind": "sqlite",
             "path": ".d1ops/dev.sqlite",

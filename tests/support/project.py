@@ -55,6 +55,12 @@ class Project:
                 (self.root / "db" / folder / file.name).write_bytes(file.read_bytes())
         return self
 
+    def write_queries(self, text: str) -> Path:
+        """Write a file of queries, in the folder `q` below `root`; return the root."""
+        (self.root / "q").mkdir(exist_ok=True)
+        (self.root / "q" / "queries.sql").write_text(text)
+        return self.root
+
     @property
     def workspace(self) -> Workspace:
         """Opened anew, so that it sees the files as they are now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,6 +43,8 @@ class FailOn(StrEnum):
     "d1ops audit --env staging --fail-on error",
     "d1ops audit --report audit.html --report audit.sarif",
     "d1ops audit --format github --baseline audit-baseline.json",
+    "d1ops audit --env staging --from-source src --from-insights --advice",
+    "d1ops audit --write-migration missing_indexes",
     formats=FindingsFormat,
 )
 def audit(
@@ -79,32 +82,86 @@ def audit(
             help="Write all findings that are not ignored to this file, and exit 0.",
         ),
     ] = None,
+    from_source: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from-source",
+            metavar="DIR",
+            show_default=False,
+            help="Audit the SQL in the TypeScript, JavaScript and Python of this folder too; may be repeated.",
+        ),
+    ] = None,
+    from_insights: Annotated[
+        bool, typer.Option("--from-insights", help="Audit the queries of the target's query log too, by their weight.")
+    ] = False,
+    days: Annotated[int, typer.Option("--days", help="How far back the query log is read; 31 at most.")] = 31,
+    advice: Annotated[
+        bool, typer.Option("--advice", help="Find the smallest set of indexes that serves all queries, and measure it.")
+    ] = False,
+    measure_on: Annotated[
+        str | None,
+        typer.Option(
+            "--measure-on",
+            metavar="BACKUP",
+            show_default=False,
+            help="Measure on the rows of this backup, not on generated ones.",
+        ),
+    ] = None,
+    max_indexes: Annotated[
+        int, typer.Option("--max-indexes-per-table", min=1, help="Advise no more indexes on a table that has so many.")
+    ] = 10,
+    min_rows_saved: Annotated[
+        int, typer.Option("--min-rows-saved", min=1, help="Advise no index that saves fewer rows read a run.")
+    ] = 10,
+    write_migration: Annotated[
+        bool,
+        typer.Option(
+            "--write-migration",
+            help="Write the migration that mends the findings, and its rollback; with --advice all that is advised.",
+        ),
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", show_default=False, help="What the migration of --write-migration is called."),
+    ] = None,
 ) -> ExitCode:
     """Find missing indexes, indexes that do no work, and queries that read whole tables.
 
     Looks at every foreign key, at every index and at every query in the project's folder of queries. The schema is the
     target's own, the plans are SQLite's own; at most two requests, and one more for --count and for --remote-plans.
-    Reads only.
+    The target is only read; advice is measured on a scratch database.
     """
+    from d1ops.cli import advice as advising
     from d1ops.cli.documents import target_document
     from d1ops.cli.reports import build, files
     from d1ops.core.audit.sift import baseline_text, sift
     from d1ops.ops import audit as use_case
-    from d1ops.ops.workspace import read_catalog, read_queries
+    from d1ops.ops.workspace import read_catalog
 
+    wish = advising.Wish(
+        from_source or [],
+        days if from_insights else None,
+        advice,
+        measure_on,
+        max_indexes,
+        min_rows_saved,
+        write_migration,
+        name,
+    )
+    wish.check()
     paths = report or []
     files.check_paths(paths)
     if write_baseline is not None:
         files.require_folder(write_baseline, "--write-baseline")
     settings = call.settings()
     folders = settings.catalog
-    queries = read_queries(settings.project, folders.queries)
     ignores = use_case.read_ignores(settings)
     known = use_case.read_baseline_file(baseline) if baseline is not None else None
-    with call.open(catalog=False) as workspace:
+    with call.open(catalog=write_migration) as workspace:
+        workload = advising.read_workload(call, wish, settings, workspace)
         done = use_case.audit(
             workspace.database,
-            queries,
+            workload.queries,
             workspace.ledger,
             read_catalog=lambda: read_catalog(settings.project, folders.migrations, folders.rollbacks),
             count=count,
@@ -112,6 +169,8 @@ def audit(
             tell=workspace.tell,
         )
         sifted = sift(done.report.findings, ignores, known)
+        advised, new = advising.advise(call, wish, settings, workspace, done, workload, sifted.new)
+        sifted = replace(sifted, new=new)
         places = use_case.places(settings, sifted, workspace.tell)
         found = build.of_audit(
             done.report,
@@ -140,11 +199,11 @@ def audit(
             workspace.tell(
                 f"{len(sifted.outdated)} of the baseline are mended; --write-baseline {baseline} forgets them"
             )
-        _answer(call, found, done.report.summary)
+        _answer(call, found, done.report.summary, advised)
     return ExitCode.NO if found.is_no and write_baseline is None else ExitCode.DONE
 
 
-def _answer(call: Call, found: Findings, summary: Summary) -> None:
+def _answer(call: Call, found: Findings, summary: Summary, advised: list[str]) -> None:
     from d1ops.cli.reports import github
     from d1ops.cli.reports.files import rendered
     from d1ops.cli.reports.text import text
@@ -160,10 +219,9 @@ def _answer(call: Call, found: Findings, summary: Summary) -> None:
                 with Path(file).open("a", encoding="utf-8") as summaries:
                     summaries.write(github.summary(found))
         case _:
-            call.answer(
-                text(
-                    found,
-                    f"{summary.indexed_foreign_keys} of {count(summary.foreign_keys, 'foreign key')} indexed",
-                    f"{count(summary.queries, 'query')}, {summary.queries_with_full_scan} with a full scan",
-                )
+            lines = text(
+                found,
+                f"{summary.indexed_foreign_keys} of {count(summary.foreign_keys, 'foreign key')} indexed",
+                f"{count(summary.queries, 'query')}, {summary.queries_with_full_scan} with a full scan",
             )
+            call.answer([*lines, *advised])

@@ -22,7 +22,7 @@ from d1ops.core.sql import quote_identifier, significant
 from d1ops.core.values import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from d1ops.core.engine import Engine
     from d1ops.core.rows.shapes import Shape
@@ -49,9 +49,17 @@ class Generated:
     tables: tuple[Filled, ...]
 
 
-def generate(engine: Engine, *, rows: int, seed: int, ledger: str = "d1_migrations") -> Generated:
+def generate(
+    engine: Engine,
+    *,
+    rows: int,
+    seed: int,
+    ledger: str = "d1_migrations",
+    rows_of: Mapping[str, int] | None = None,
+) -> Generated:
     """Insert `rows` rows into every table of `engine` and return the statements that did it.
 
+    `rows_of` has another number for some tables, by name as in the schema.
     Rows that are there already are respected and referred to. Left alone are the ledger, the tables of d1ops, SQLite
     and Cloudflare, virtual tables other than FTS5, and FTS5 tables that another table or its triggers fill. A table
     that gets fewer rows, or none, says why in its `Filled.shortfall`.
@@ -70,15 +78,20 @@ def generate(engine: Engine, *, rows: int, seed: int, ledger: str = "d1_migratio
     ordered, early = _in_order(ordinary)
     tables = [Table(engine, shape, seed) for shape in ordered]
     statements: list[Statement] = []
+    number_of = {table.shape.name: (rows_of or {}).get(table.shape.name, rows) for table in tables}
     for table in tables:
+        wanted_rows = number_of[table.shape.name]
         # The first of a cycle of references gets its other half when there is something to refer to.
-        statements += table.fill((rows + 1) // 2 if table.shape in early else rows)
+        statements += table.fill((wanted_rows + 1) // 2 if table.shape in early else wanted_rows)
     if early:
         for table in tables:
-            statements += table.fill(rows - table.made)
-    filled = [Filled(table.shape.name, table.made, table.problem if table.made < rows else None) for table in tables]
+            statements += table.fill(number_of[table.shape.name] - table.made)
+    filled = [
+        Filled(table.shape.name, table.made, table.problem if table.made < number_of[table.shape.name] else None)
+        for table in tables
+    ]
     for name in virtual:
-        texts, tally = _fill_text_index(engine, name, rows, seed)
+        texts, tally = _fill_text_index(engine, name, (rows_of or {}).get(name, rows), seed)
         statements += texts
         filled.append(tally)
     return Generated(tuple(statements), tuple(filled))

@@ -1,0 +1,178 @@
+"""The migration that mends findings, and its rollback, both tried before anybody sees them.
+
+On a mirror of the target the migration is applied and the schema audited again: the findings must be gone. An index
+that it makes superfluous shows then, and is dropped too. Afterwards the rollback must bring back the schema that was
+there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from d1ops.core.audit.finding import Severity
+from d1ops.core.audit.report import audit
+from d1ops.core.mirror import build_mirror, schema_of
+from d1ops.core.replay import run_script
+from d1ops.core.schema import diff
+from d1ops.core.sql import quote_if_needed, read_script
+from d1ops.errors import D1opsError, HumanNeeded, StatementRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from d1ops.core.audit.finding import Finding
+    from d1ops.core.engine import Engine
+    from d1ops.core.queries import Query
+    from d1ops.core.schema import Schema
+    from d1ops.core.values import Row
+
+MOST_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One statement that makes or drops an index, and why, a line a reason."""
+
+    sql: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """A migration and its rollback as text, the keys of the findings that it mends, and what it does not mend.
+
+    `unmended` are proposals that do more than make or drop an index: they need a person.
+    """
+
+    migration: str
+    rollback: str
+    statements: tuple[str, ...]
+    mended: tuple[str, ...]
+    unmended: tuple[str, ...] = ()
+
+
+def mend(
+    schema: Schema,
+    statistics: Sequence[Row],
+    queries: Sequence[Query],
+    ledger: str,
+    findings: Sequence[Finding],
+    advised: Sequence[Change],
+) -> Mended | None:
+    """Make a migration of the advised indexes and of what findings propose; None when there is nothing to do.
+
+    Raises HumanNeeded when a finding is still there afterwards, or the rollback does not bring the schema back.
+    """
+    before = {finding.key: finding for finding in audit(schema, statistics, queries, ledger).findings}
+    engine = build_mirror(schema.objects, statistics=statistics)
+    try:
+        start = schema_of(engine)
+        done: list[Change] = []
+        unmended: list[str] = []
+        wanted = [*advised, *_changes(findings)]
+        for _ in range(MOST_ROUNDS):
+            for change in wanted:
+                if change.sql in (one.sql for one in done):
+                    continue
+                applied = _apply(engine, change.sql)
+                if applied:
+                    done.append(change)
+                elif applied is False and change.sql not in unmended:
+                    unmended.append(change.sql)
+            after = audit(schema_of(engine), statistics, queries, ledger).findings
+            # What the new indexes make superfluous is new, and goes too.
+            wanted = _changes([one for one in after if one.key not in before and one.severity is not Severity.INFO])
+            if all(change.sql in unmended for change in wanted):
+                break
+        if not done:
+            return None
+        still = {finding.key for finding in after}
+        left = [one.key for one in findings if one.fix_sql and one.fix_sql not in unmended and one.key in still]
+        if left:
+            raise HumanNeeded(
+                f"the migration would not mend {left[0]}", hint="write it by hand; d1ops audit shows the finding"
+            )
+        mended = tuple(key for key in before if key not in still)
+        undo = _undo(start, schema_of(engine))
+        texts = _text(done), _rollback_text(undo)
+        _prove(schema, statistics, texts, schema_of(engine))
+        return Mended(*texts, tuple(one.sql for one in done), mended, tuple(unmended))
+    finally:
+        engine.close()
+
+
+def _changes(findings: Sequence[Finding]) -> list[Change]:
+    """Return what findings propose, equal proposals once, with all their reasons."""
+    found: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.fix_sql is not None:
+            found.setdefault(finding.fix_sql, []).append(finding.message)
+    return [Change(sql, tuple(reasons)) for sql, reasons in found.items()]
+
+
+def _apply(engine: Engine, sql: str) -> bool | None:
+    """Run a proposal that does nothing but make or drop indexes; None for one that has nothing left to do, False for
+    one that does more."""
+    statements = read_script(_ended(sql).encode(), "fix")
+    before = schema_of(engine)
+    trial = build_mirror(before.objects)
+    try:
+        run_script(trial, statements)
+        differences = diff(before, schema_of(trial))
+    except D1opsError:
+        return False
+    finally:
+        trial.close()
+    if not differences:
+        return None
+    if not all(one.label.startswith("index ") for one in differences):
+        return False
+    run_script(engine, statements)
+    return True
+
+
+def _undo(before: Schema, after: Schema) -> list[str]:
+    """Return the statements that bring the indexes back, those that were made last first."""
+    had, has = before.by_key(), after.by_key()
+    drops = [f"DROP INDEX IF EXISTS {quote_if_needed(o.name)};" for key, o in has.items() if key not in had]
+    makes = [f"{o.sql};" for key, o in had.items() if key not in has and o.sql is not None]
+    return [*reversed(drops), *makes]
+
+
+def _text(changes: Sequence[Change]) -> str:
+    parts = ["-- Indexes that d1ops audit proposed; each was tried out.\n"]
+    for change in changes:
+        reasons = "".join(f"-- {_line(reason)}\n" for reason in change.reasons)
+        parts.append(f"{reasons}{_ended(change.sql)}\n")
+    return "\n".join(parts)
+
+
+def _rollback_text(statements: Sequence[str]) -> str:
+    return "-- Takes the indexes back; no row changes.\n\n" + "\n".join(statements) + "\n"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _ended(sql: str) -> str:
+    return sql if sql.rstrip().endswith(";") else f"{sql};"
+
+
+def _prove(schema: Schema, statistics: Sequence[Row], texts: tuple[str, str], wanted: Schema) -> None:
+    """Run both texts as the files that they will be. Raises HumanNeeded when one does not do what it should."""
+    engine = build_mirror(schema.objects, statistics=statistics)
+    migration, rollback = texts
+    try:
+        before = schema_of(engine)
+        run_script(engine, read_script(migration.encode(), "the migration"))
+        made = diff(wanted, schema_of(engine))
+        run_script(engine, read_script(rollback.encode(), "the rollback"))
+        left = diff(before, schema_of(engine))
+    except StatementRejected as error:
+        raise HumanNeeded(f"the migration does not run on a mirror of the target: {error}") from None
+    finally:
+        engine.close()
+    if made or left:
+        raise HumanNeeded("the migration and its rollback do not fit together", hint="write them by hand")

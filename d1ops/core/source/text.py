@@ -1,0 +1,223 @@
+"""From texts with holes to queries.
+
+A hole is where the program puts something that is known only at run time. It becomes a parameter where a value stands;
+where a name, a keyword or a piece of SQL stands, the text is unresolved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from d1ops.core.queries import VERBS, Query
+from d1ops.core.sql import ScriptStatement, significant, split, tokens
+from d1ops.errors import ScriptError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from d1ops.core.sql import Token
+
+HOLE = "\ue000"
+"""Stands for what is known only at run time; a character of the private use area, a word to the lexer."""
+
+METHODS = frozenset(
+    ("prepare", "exec", "query", "run", "all", "get", "first", "execute", "executemany", "executescript")
+)
+"""Methods whose first argument may be SQL."""
+
+_CERTAIN = frozenset(("prepare", "executemany", "executescript"))
+"""Methods that take nothing but SQL."""
+
+_COMMON = frozenset(("all", "get", "first", "run"))
+"""Methods that much else has, too."""
+
+_DATABASE = re.compile(r"(^|_|\.)(db|d1|database|sqlite)\d*$|(Db|DB|D1|Database)$")
+_CONNECTION = re.compile(
+    r"(^|_|\.)(db|d1|database|sqlite|conn|connection|cur|cursor|tx|trx|transaction|session|pool)\d*$"
+    r"|(db|d1|database|connection|cursor)$",
+    re.IGNORECASE,
+)
+_SQL = re.compile(r"(sql|query|statement|stmt)", re.IGNORECASE)
+_SQL_VERBS = VERBS | frozenset(
+    ("CREATE", "DROP", "ALTER", "PRAGMA", "EXPLAIN", "BEGIN", "COMMIT", "ROLLBACK", "ANALYZE")
+)
+
+_BEFORE_VALUE = frozenset(
+    (
+        "=",
+        "==",
+        "!=",
+        "<>",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "LIKE",
+        "GLOB",
+        "MATCH",
+        "REGEXP",
+        "LIMIT",
+        "OFFSET",
+        "BETWEEN",
+        "THEN",
+        "ELSE",
+        "IS",
+        "NOT",
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "||",
+    )
+)
+"""What stands before a value and never before a name or a piece of SQL, or so rarely that SQLite sees it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A call whose SQL is known only at run time; line and column from 1."""
+
+    path: str
+    line: int
+    column: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What a file holds."""
+
+    queries: tuple[Query, ...] = ()
+    unresolved: tuple[Unresolved, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown(Exception):
+    """Raised for an expression whose text is known only at run time. `start` is what stands before it."""
+
+    reason: str
+    start: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a text begins, from 1, and the function around it, "" at the top level."""
+
+    line: int
+    column: int
+    function: str
+
+
+class Collector:
+    """Gathers the texts of one file, in the order of their places."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._queries: list[Query] = []
+        self._unresolved: list[Unresolved] = []
+        self._names: Counter[str] = Counter()
+
+    def text(self, text: str, place: Place, *, is_certain: bool) -> None:
+        """Take a text, with holes. One that is not SQL is nothing, unless it is certain that it is."""
+        first = next((token for token in significant(text)), None)
+        if first is None or first.upper not in _SQL_VERBS:
+            if is_certain and HOLE in text:
+                self._note(place, "the beginning of the statement is known only at run time")
+            return
+        try:
+            statements = split(f"{text};" if not text.rstrip().endswith(";") else text, self._path)
+            filled = [(each, _filled(each.sql)) for each in statements if each.verb in VERBS]
+        except (ScriptError, Unknown) as error:
+            reason = error.reason if isinstance(error, Unknown) else f"it is not complete SQL: {error}"
+            self._note(place, reason)
+            return
+        for each, (sql, count) in filled:
+            line = place.line + each.line - 1
+            column = each.column if each.line > 1 else place.column
+            self._queries.append(
+                Query(self._name(place), ScriptStatement(sql, self._path, line, column), ("",) * count)
+            )
+
+    def unknown(self, problem: Unknown, place: Place, *, method: str, receiver: str, argument: str) -> None:
+        """Take an argument that cannot be put together, where it may be SQL."""
+        first = next((token.upper for token in significant(problem.start)), "")
+        if (
+            method in _CERTAIN
+            or first in _SQL_VERBS
+            or (_DATABASE if method in _COMMON else _CONNECTION).search(receiver)
+            or (_SQL.search(argument) and method not in _COMMON)
+        ):
+            self._note(place, problem.reason)
+
+    def done(self) -> Extracted:
+        """Return all that was found."""
+        return Extracted(tuple(self._queries), tuple(sorted(self._unresolved, key=lambda one: (one.line, one.column))))
+
+    def _note(self, place: Place, reason: str) -> None:
+        one = Unresolved(self._path, place.line, place.column, reason)
+        if one not in self._unresolved:
+            self._unresolved.append(one)
+
+    def _name(self, place: Place) -> str:
+        """Name a query after the function around it, so that it keeps its name when lines move."""
+        base = place.function or PurePosixPath(self._path).name
+        self._names[base] += 1
+        return base if self._names[base] == 1 else f"{base} #{self._names[base]}"
+
+
+def _filled(sql: str) -> tuple[str, int]:
+    """Return a statement with a `?` for every hole and every named parameter, and the number of its parameters.
+
+    Raises Unknown where a hole does not stand for a value.
+    """
+    parts: list[str] = []
+    seen: list[Token] = []
+    highest = 0
+    for token in tokens(sql):
+        text = token.text
+        if (token.kind == "string" and HOLE in text) or (token.kind == "parameter" and not text.startswith("?")):
+            text = "?"
+        elif HOLE in text and token.kind != "comment":
+            if text != HOLE or not _is_value(seen):
+                raise Unknown("a name or a piece of SQL is put in at run time")
+            text = "?"
+        if token.kind not in ("space", "comment"):
+            seen.append(token)
+            if text.startswith("?"):
+                highest = max(highest, int(text[1:])) if text[1:] else highest + 1
+        parts.append(text)
+    return "".join(parts), highest
+
+
+def _is_value(before: Sequence[Token]) -> bool:
+    """Return whether what follows these tokens is a value."""
+    if not before:
+        return False
+    last = before[-1].upper
+    if last in _BEFORE_VALUE:
+        return True
+    if last == "AND":
+        return any(token.upper == "BETWEEN" for token in before[-4:])
+    if last not in ("(", ","):
+        return False
+    depth = 0
+    for place in range(len(before) - 1, -1, -1):
+        depth += {"(": -1, ")": 1}.get(before[place].text, 0)
+        if depth < 0:
+            opener = before[place - 1] if place else None
+            # After a name in INTO or in CREATE the parentheses hold names; after IN, VALUES or a function values.
+            return opener is not None and (opener.upper in ("IN", "VALUES", ",") or _is_function(before, place - 1))
+    return False
+
+
+def _is_function(before: Sequence[Token], place: int) -> bool:
+    word = before[place]
+    earlier = before[place - 1].upper if place else ""
+    return (
+        word.kind == "word" and word.upper not in _SQL_VERBS and earlier not in ("INTO", "TABLE", "ON", "JOIN", "FROM")
+    )

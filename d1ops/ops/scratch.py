@@ -1,0 +1,195 @@
+"""Scratch databases for measuring: a copy of a verified backup, or generated rows; workerd counts where it is there.
+
+Nothing here reaches a target.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from d1ops.core.audit.advice.advise import Scratch
+from d1ops.core.audit.advice.scratch import Cost, EngineMeter
+from d1ops.core.mirror import build_mirror
+from d1ops.core.rows import generate
+from d1ops.core.sql import fold, is_read
+from d1ops.core.values import Statement
+from d1ops.database.sqlite import open_copy
+from d1ops.errors import ConfigError, DatabaseError, StatementRejected, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from d1ops.core.engine import Engine
+    from d1ops.core.schema import Schema
+    from d1ops.core.values import Row
+    from d1ops.database.base import Database
+    from d1ops.ops.backup import VerifiedBackup
+
+SEED = 1
+MOST_ROWS = 5_000
+"""The largest table gets so many rows, and the others in proportion."""
+FEWEST_KNOWN_ROWS = 1_000
+"""A target whose largest table has fewer is no measure for the others."""
+FEW_ROWS = 20
+ROWS_BY_DEPTH = (40, 240, 1_200)
+"""Rows without statistics: of a table that others refer to, of one that refers to it, of one below that. So a parent
+has several children, which is what an index is for."""
+
+
+class DatabaseMeter:
+    """Counts by a database that says what it bills: workerd."""
+
+    name = "workerd"
+    is_exact = True
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def change(self, statements: Sequence[str]) -> None:
+        """Create and drop indexes."""
+        self._database.batch([Statement(sql) for sql in statements])
+
+    def measure(self, statements: Sequence[Statement]) -> Cost | None:
+        """Run one query with several sets of parameters; what it writes is undone."""
+        runs: list[tuple[int, int, float]] = []
+        for statement in statements:
+            undo = None if is_read(statement.sql) else self._database.bookmark()
+            try:
+                (result,) = self._database.batch((statement,), lossy=True)
+            except StatementRejected:
+                return None
+            finally:
+                if undo is not None:
+                    self._database.restore(undo)
+            meta = result.meta
+            runs.append((meta.rows_read or 0, meta.rows_written or 0, meta.duration_seconds))
+        return Cost.of(runs)
+
+
+@contextmanager
+def scratch_of(
+    schema: Schema,
+    statistics: Sequence[Row],
+    ledger: str,
+    modules: Sequence[Path],
+    *,
+    backup: VerifiedBackup | None = None,
+    known: Mapping[str, int] | None = None,
+    wanted: frozenset[str] | None = None,
+) -> Iterator[Scratch]:
+    """Open a scratch database with a backup's rows, else with generated ones in the target's proportions.
+
+    `known` are the rows of the target's tables, `wanted` the tables of the workload, folded. workerd is used where one
+    of `modules` leads to it (see `WorkerdDatabase`); otherwise costs are estimated. Raises HumanNeeded when an object
+    of the schema cannot be rebuilt.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="d1ops-")))
+        if backup is not None:
+            shutil.copyfile(backup.data, folder / "rows.sqlite")
+            engine = open_copy(folder / "rows.sqlite")
+        else:
+            engine = generated(schema, statistics, ledger, known=known, wanted=wanted)
+        stack.callback(engine.close)
+        rows_from = f"backup {backup.id}" if backup is not None else "generated"
+        database = _workerd(engine, folder / "workerd", modules)
+        if database is None:
+            yield Scratch(engine, EngineMeter(engine, time.perf_counter), rows_from)
+        else:
+            stack.callback(database.close)
+            yield Scratch(engine, DatabaseMeter(database), rows_from)
+
+
+def generated(
+    schema: Schema,
+    statistics: Sequence[Row],
+    ledger: str,
+    *,
+    known: Mapping[str, int] | None = None,
+    wanted: frozenset[str] | None = None,
+) -> Engine:
+    """Return an engine in memory with the schema, the statistics and generated rows.
+
+    `known` are the rows of the target's tables, which the generated ones follow in proportion.
+
+    Tables that are neither `wanted` (folded; None for all) nor referred to by those get few rows.
+    """
+    engine = build_mirror((o for o in schema.objects if o.type != "trigger"), statistics=statistics)
+    sizes = scaled(known or {}, _depths(engine, schema.users(ledger).tables()))
+    sizes |= {
+        table: FEW_ROWS for table in sizes if wanted is not None and fold(table) not in _with_parents(engine, wanted)
+    }
+    generate(engine, rows=ROWS_BY_DEPTH[0], seed=SEED, ledger=ledger, rows_of=sizes)
+    return engine
+
+
+def scaled(known: Mapping[str, int], depths: Mapping[str, int]) -> dict[str, int]:
+    """Return how many rows each table gets: as the target has, all in proportion, else by its depth.
+
+    A target that is small all over, such as a new one, says nothing of what it will be.
+    """
+    largest = max(known.values(), default=0)
+    if largest < FEWEST_KNOWN_ROWS:
+        known = {}
+    share = min(1.0, MOST_ROWS / largest) if largest else 1.0
+    return {
+        table: max(FEW_ROWS, round(known[table] * share)) if table in known else ROWS_BY_DEPTH[min(depth, 2)]
+        for table, depth in depths.items()
+    }
+
+
+def _with_parents(engine: Engine, tables: frozenset[str]) -> frozenset[str]:
+    found = tables
+    links = _links(engine)
+    while True:
+        more = found | {parent for child, parent in links if child in found}
+        if more == found:
+            return found
+        found = more
+
+
+def _links(engine: Engine) -> list[tuple[str, str]]:
+    """Return the foreign keys as pairs of child and parent, folded, without those to the table itself."""
+    rows = engine.ask(
+        'SELECT m.name, f."table" FROM sqlite_master AS m CROSS JOIN pragma_foreign_key_list(m.name) AS f'
+        " WHERE m.type = 'table'"
+    )
+    pairs = ((fold(str(child)), fold(str(parent))) for child, parent in rows)
+    return [(child, parent) for child, parent in pairs if child != parent]
+
+
+def _depths(engine: Engine, tables: Sequence[str]) -> dict[str, int]:
+    """Return how many tables each hangs below; one that is in no relation counts as the lowest."""
+    parents: dict[str, set[str]] = {}
+    for child, parent in _links(engine):
+        parents.setdefault(child, set()).add(parent)
+    referred = {parent for found in parents.values() for parent in found}
+    depth = {fold(table): 0 if fold(table) in referred or fold(table) in parents else 2 for table in tables}
+    for _ in ROWS_BY_DEPTH:
+        depth |= {
+            child: 1 + max(depth.get(parent, 0) for parent in found)
+            for child, found in parents.items()
+            if any(depth.get(parent, 0) < len(ROWS_BY_DEPTH) - 1 for parent in found)
+        }
+    return {table: min(depth[fold(table)], len(ROWS_BY_DEPTH) - 1) for table in tables}
+
+
+def _workerd(engine: Engine, state: Path, modules: Sequence[Path]) -> Database | None:
+    from d1ops.database.workerd import WorkerdDatabase, database_file
+
+    if not modules:
+        return None
+    file = database_file(state, "scratch")
+    file.parent.mkdir(parents=True, mode=0o700)
+    file.write_bytes(engine.serialize())
+    try:
+        database = WorkerdDatabase("scratch", state, modules)
+        database.query("SELECT 1")
+    except (ConfigError, Unreachable, DatabaseError):
+        return None
+    return database

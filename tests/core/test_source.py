@@ -1,0 +1,164 @@
+"""SQL in TypeScript, JavaScript and Python: what is put together, what becomes a parameter, and what is listed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from d1ops.core.source import extract
+from d1ops.errors import ScriptError
+
+
+def found(code: str, path: str = "src/a.ts") -> list[tuple[str, int]]:
+    """The texts and how many parameters each takes; nothing may be unresolved."""
+    extracted = extract(code.encode(), path)
+    assert extracted.unresolved == ()
+    return [(query.sql, len(query.parameters)) for query in extracted.queries]
+
+
+def reasons(code: str, path: str = "src/a.ts") -> list[str]:
+    extracted = extract(code.encode(), path)
+    assert extracted.queries == ()
+    return [one.reason for one in extracted.unresolved]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("db.prepare('SELECT 1 FROM t')", [("SELECT 1 FROM t", 0)]),
+        (
+            'await env.DB.prepare("SELECT a" + " FROM t WHERE b = ?").bind(1).all<Row>()',
+            [("SELECT a FROM t WHERE b = ?", 1)],
+        ),
+        (
+            "const T = 't';\nexport const q = `SELECT * FROM ${T}`;\nfunction f() { return db.prepare(q); }",
+            [("SELECT * FROM t", 0)],
+        ),
+        ("db.prepare(`SELECT * FROM t WHERE a = ${x} LIMIT ${y}`)", [("SELECT * FROM t WHERE a = ? LIMIT ?", 2)]),
+        ("db.prepare(`SELECT * FROM t WHERE a LIKE '%${x}%'`)", [("SELECT * FROM t WHERE a LIKE ?", 1)]),
+        ("const r = sql`SELECT a FROM t WHERE b IN (${ids})`", [("SELECT a FROM t WHERE b IN (?)", 1)]),
+        ("const r = await sql<Row[]>`SELECT a FROM t WHERE b = ${b}`", [("SELECT a FROM t WHERE b = ?", 1)]),
+        ("const N = 3; const r = sql`SELECT a FROM t WHERE b = ${N}`", [("SELECT a FROM t WHERE b = ?", 1)]),
+        ("sql`SELECT a FROM t ${sql`WHERE b = ${b}`}`", [("SELECT a FROM t WHERE b = ?", 1)]),
+        ("const Q = { one: 'SELECT 1 FROM t' } as const; db.prepare(Q.one)", [("SELECT 1 FROM t", 0)]),
+        ("db.prepare(x ? 'SELECT 1 FROM t' : 'SELECT 2 FROM t')", [("SELECT 1 FROM t", 0), ("SELECT 2 FROM t", 0)]),
+        ("db.prepare(['SELECT a', 'FROM t'].join(' '))", [("SELECT a FROM t", 0)]),
+        ("db.prepare('SELECT a FROM t WHERE b = ' + b)", [("SELECT a FROM t WHERE b = ?", 1)]),
+        (
+            "db.exec('DELETE FROM t; CREATE TABLE u(a); SELECT 1 FROM u')",
+            [("DELETE FROM t", 0), ("SELECT 1 FROM u", 0)],
+        ),
+        ("/SELECT/.exec(text); Promise.all([1]); app.get('/select', handler); list.query; session.get(url)", []),
+        ("db.prepare('SELECT \\'it\\\\n\\u0041\\' FROM t')", [("SELECT 'it\\nA' FROM t", 0)]),
+        ("db.prepare('SELECT * FROM t WHERE a = :a AND b = @b')", [("SELECT * FROM t WHERE a = ? AND b = ?", 2)]),
+        ("db.prepare('INSERT INTO t (a, b) VALUES (?, ' + b + ')')", [("INSERT INTO t (a, b) VALUES (?, ?)", 2)]),
+        ("db.prepare('PRAGMA table_list')", []),
+    ],
+)
+def test_typescript(code: str, expected: list[tuple[str, int]]) -> None:
+    assert found(code) == expected
+    assert found(code.replace("<Row>", "").replace("<Row[]>", "").replace(" as const", ""), "src/a.js") == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("function f(q: string) { db.prepare(q) }", "q is a parameter"),
+        ("import { Q } from './q'; db.prepare(Q)", "Q is imported from another file"),
+        ("let q = 'SELECT 1'; q += ' FROM t'; db.prepare(q)", "q is assigned more than once"),
+        ("db.prepare(`SELECT * FROM ${table}`)", "a name or a piece of SQL is put in at run time"),
+        ("db.prepare(`SELECT * FROM t_${year} WHERE a = 1`)", "a name or a piece of SQL is put in at run time"),
+        ("db.prepare(`SELECT * FROM t ORDER BY ${column}`)", "a name or a piece of SQL is put in at run time"),
+        ("db.prepare(`INSERT INTO t (${columns}) VALUES (1)`)", "a name or a piece of SQL is put in at run time"),
+        ("db.prepare(`SELECT ${what} FROM t`)", "a name or a piece of SQL is put in at run time"),
+        ("db.prepare(build(1))", "it is the result of build()"),
+        ("db.prepare(`${verb} FROM t`)", "the beginning of the statement is known only at run time"),
+        ("env.DB.exec(lines[0])", "it is an element, known only at run time"),
+        ("sql`select * from ${users} where ${users.id} = ${id}`", "a name or a piece of SQL is put in at run time"),
+    ],
+)
+def test_what_typescript_hides_is_listed(code: str, reason: str) -> None:
+    assert reasons(code) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("cur.execute('SELECT 1 FROM t')", [("SELECT 1 FROM t", 0)]),
+        (
+            "T = 't'\nQ = f'SELECT * FROM {T} WHERE a = ?'\ndef f(c):\n    c.execute(Q, (1,))",
+            [("SELECT * FROM t WHERE a = ?", 1)],
+        ),
+        (
+            "class R:\n    Q = 'SELECT 1 FROM t'\n    def f(self):\n        self.db.query(self.Q)",
+            [("SELECT 1 FROM t", 0)],
+        ),
+        ("cur.execute('SELECT a FROM t WHERE b = %s' % b)", [("SELECT a FROM t WHERE b = ?", 1)]),
+        ("cur.execute('SELECT a FROM t WHERE b = {}'.format(b))", [("SELECT a FROM t WHERE b = ?", 1)]),
+        ("cur.execute(text('SELECT a FROM t WHERE b = :b'))", [("SELECT a FROM t WHERE b = ?", 1)]),
+        ("cur.execute(textwrap.dedent('''SELECT a\n  FROM t'''))", [("SELECT a\n  FROM t", 0)]),
+        ("cur.execute(' '.join(['SELECT a', 'FROM t']))", [("SELECT a FROM t", 0)]),
+        ("subprocess.run(['ls']); pattern.query('no sql'); d.get('x')", []),
+    ],
+)
+def test_python(code: str, expected: list[tuple[str, int]]) -> None:
+    assert found(code, "app/a.py") == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def f(cur, q):\n    cur.execute(q)", "q is a parameter"),
+        ("def f(cur):\n    q = 'SELECT 1'\n    q += ' FROM t'\n    cur.execute(q)", "q is assigned more than once"),
+        ("cur.execute(f'SELECT * FROM {t}')", "a name or a piece of SQL is put in at run time"),
+        ("cur.execute(build())", "it is the result of build()"),
+        ("from q import Q\ncur.execute(Q)", "Q is not a constant"),
+    ],
+)
+def test_what_python_hides_is_listed(code: str, reason: str) -> None:
+    assert reasons(code, "app/a.py") == [reason]
+
+
+def test_every_query_has_the_place_and_the_function_around_it() -> None:
+    code = "export async function inbox(db) {\n  await db.prepare(`\n    SELECT 1 FROM a;`);\n"
+    code += "  db.prepare('SELECT 2 FROM a');\n}\n"
+    first, second = extract(code.encode(), "src/mail.ts").queries
+    assert (first.name, first.path, first.line) == ("inbox", "src/mail.ts", 3)
+    assert (second.name, second.line, second.statement.column) == ("inbox #2", 4, 14)
+    (unresolved,) = extract(b"\n\n  db.prepare(x)", "src/a.ts").unresolved
+    assert (unresolved.path, unresolved.line, unresolved.column) == ("src/a.ts", 3, 14)
+
+
+@pytest.mark.parametrize("path", ["page.vue", "page.svelte"])
+def test_scripts_of_pages_are_read_where_they_are(path: str) -> None:
+    code = b"<template>{{ db.prepare('SELECT 0') }}</template>\n"
+    code += b"<script lang='ts'>\nconst r = db.prepare('SELECT 1 FROM t');\n</script>\n"
+    (query,) = extract(code, path).queries
+    assert (query.sql, query.line) == ("SELECT 1 FROM t", 3)
+
+
+def test_a_file_with_errors_is_read_as_far_as_it_goes() -> None:
+    assert ("SELECT 1 FROM t", 0) in found("db.prepare('SELECT 1 FROM t');\nconst = = ;\n")
+    with pytest.raises(ScriptError, match="it is not Python"):
+        extract(b"def f(:", "a.py")
+
+
+TEXTS = st.text(
+    st.characters(exclude_categories=["Cs", "Co"], exclude_characters="\0'\"`$\\;\r\u2028\u2029"), max_size=30
+)
+
+
+@given(TEXTS, TEXTS)
+def test_any_literal_comes_back_as_it_was_written(one: str, other: str) -> None:
+    sql = f"SELECT '{one}', '{other}' FROM t"
+    expected = [sql]
+    double = json.dumps(sql, ensure_ascii=False)
+    cut = len(sql) // 2
+    for code in (f"db.prepare({double})", f"db.prepare(`{sql}`)", f"db.prepare({json.dumps(sql)})"):
+        assert [query.sql for query in extract(code.encode(), "a.ts").queries] == expected
+        assert [query.sql for query in extract(code.encode(), "a.js").queries] == expected
+    for code in (f"db.execute({sql!r})", f"db.execute({sql[:cut]!r} + {sql[cut:]!r})"):
+        assert [query.sql for query in extract(code.encode(), "a.py").queries] == expected

@@ -1,0 +1,161 @@
+"""Advice for a target: measured beside it, never on it; and the migration that follows."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from d1ops.core.mirror import build_mirror, schema_of
+from d1ops.core.schema import diff
+from d1ops.core.values import Statement
+from d1ops.core.workload import Workload, merge
+from d1ops.errors import UsageError
+from d1ops.ops import backup
+from d1ops.ops.advise import Written, advise, write_migration
+from d1ops.ops.audit import Audited, audit
+from d1ops.ops.scratch import scaled, scratch_of
+from d1ops.ops.workspace import read_queries
+from tests.support.node import MODULES
+from tests.support.project import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from d1ops.core.audit.advice.advise import Advice
+    from d1ops.core.schema import Schema
+    from tests.support.project import Project
+
+LEDGER = "d1_migrations"
+
+
+def workload() -> Workload:
+    return merge(read_queries(REPOSITORY, "db/queries"))
+
+
+def at_0011(project: Project) -> Project:
+    project.use_sample()
+    for folder, name in (("migrations", "0012_missing_foreign_key_index.sql"), ("rollbacks", "0012_rollback.sql")):
+        (project.root / "db" / folder / name).unlink()
+    project.migrate()
+    return project
+
+
+def write(
+    project: Project, queries: Workload, name: str | None = None, modules: tuple[Path, ...] = ()
+) -> tuple[Written | None, Advice, Audited]:
+    audited = audit(project.database, queries.queries, LEDGER)
+    workspace = project.workspace
+    advice = advise(workspace, audited, queries, audited.report.findings, modules=modules)
+    findings = [one for one in audited.report.findings if one.severity.value != "info"]
+    return (
+        write_migration(workspace, project.root, "db/migrations", audited, queries, findings, advice, name),
+        advice,
+        audited,
+    )
+
+
+def target(project: Project) -> Schema:
+    found: Schema = audit(project.database, (), LEDGER).schema
+    return found
+
+
+@pytest.mark.parametrize("modules", [(), (MODULES,)], ids=["estimated", "workerd"])
+def test_the_sample_at_0011_gets_what_0012_is(project: Project, modules: tuple[Path, ...]) -> None:
+    at_0011(project)
+    written, advice, audited = write(project, workload(), "again", modules)
+    assert written is not None
+    assert [finding.columns for finding in audited.report.findings] == [("reviewer_user_id",)]
+    assert written.migration == "db/migrations/0012_again.sql"
+    assert written.rollback == "db/rollbacks/0012_rollback.sql"
+    assert written.mended == (audited.report.findings[0].key,)
+    assert [index.foreign_keys != () for index in advice.indexes] == [True]
+    project.migrate()
+    with closing(build_mirror(audited.schema.objects)) as mirror:
+        real = (REPOSITORY / "db/migrations/0012_missing_foreign_key_index.sql").read_text()
+        with mirror.unlimited():
+            mirror.ask(real)
+        assert diff(schema_of(mirror).users(LEDGER), target(project).users(LEDGER)) == ()
+    assert audit(project.database, workload().queries, LEDGER).report.findings == ()
+    project.rollback("0012")
+    assert diff(audited.schema.users(LEDGER), target(project).users(LEDGER)) == ()
+
+
+def test_nothing_is_overwritten_and_nothing_half_written(project: Project) -> None:
+    at_0011(project)
+    there = project.root / "db" / "rollbacks" / "0012_rollback.sql"
+    there.write_text("-- mine\n")
+    with pytest.raises(UsageError, match=r"0012|rollback"):
+        write(project, merge(()))
+    assert there.read_text() == "-- mine\n"
+    assert not list((project.root / "db" / "migrations").glob("0012*"))
+    there.unlink()
+    with pytest.raises(UsageError, match="cannot be a part"):
+        write(project, merge(()), "../../etc")
+
+
+def test_with_migrations_pending_nothing_is_written(project: Project) -> None:
+    project.use_sample()
+    project.migrate(to="11")
+    with pytest.raises(UsageError, match=r"0012_missing_foreign_key_index\.sql is pending") as caught:
+        write(project, merge(()))
+    assert "migrate" in (caught.value.hint or "")
+
+
+def test_where_all_is_well_nothing_is_written(project: Project) -> None:
+    project.use_sample()
+    project.migrate()
+    written, advice, _ = write(project, merge(()))
+    assert (written, advice.indexes) == (None, ())
+
+
+def test_the_target_is_only_read_and_the_backup_stays_as_it_was(small: Project) -> None:
+    small.migrate()
+    small.database.batch(
+        [Statement("INSERT INTO users (id, email) VALUES (?, ?)", (f"u{n}", f"{n % 40}@x")) for n in range(400)]
+    )
+    made, _ = backup.create(small.workspace)
+    before, data = target(small), hashlib.sha256(made.data.read_bytes()).hexdigest()
+    queries = merge(
+        read_queries(
+            small.write_queries("SELECT id FROM users WHERE email = ?1;\nDELETE FROM users WHERE email = ?1;\n"), "q"
+        )
+    )
+    audited = audit(small.database, queries.queries, LEDGER)
+    found = advise(small.workspace, audited, queries, audited.report.findings, modules=(MODULES,), backup=made)
+    assert (found.rows_from, found.rows["users"]) == (f"backup {made.id}", 400)
+    assert (found.measured_by, found.is_estimate) == ("workerd", False)
+    select, delete = found.effects
+    assert select.rows_read_before == 400
+    assert select.rows_read_after == 11, "ten rows and the step past the end, as D1 bills"
+    assert delete.rows_read_after is not None
+    assert delete.rows_read_before is not None
+    assert delete.rows_read_after < delete.rows_read_before
+    assert target(small) == before
+    assert hashlib.sha256(made.data.read_bytes()).hexdigest() == data
+    assert small.database.query("SELECT count(*) FROM users").scalar() == 400
+
+
+def test_without_workerd_the_figures_are_estimates_and_agree_on_the_indexes(small: Project, tmp_path: Path) -> None:
+    small.migrate()
+    queries = merge(read_queries(small.write_queries("SELECT id FROM users WHERE email = ?1 ORDER BY id;\n"), "q"))
+    audited = audit(small.database, queries.queries, LEDGER)
+    exact = advise(small.workspace, audited, queries, (), modules=(MODULES,))
+    estimated = advise(small.workspace, audited, queries, (), modules=(tmp_path,))
+    assert (exact.is_estimate, estimated.is_estimate) == (False, True)
+    assert exact.indexes == estimated.indexes
+    assert [one.plan_after for one in exact.effects] == [one.plan_after for one in estimated.effects]
+
+
+def test_generated_rows_follow_statistics_or_the_place_among_the_tables(small: Project) -> None:
+    small.migrate()
+    schema = target(small)
+    with scratch_of(schema, (), LEDGER, (), known={"users": 1_000_000, "artists": 50_000}) as scratch:
+        assert scratch.engine.count("users") == 5000
+        assert scratch.engine.count("artists") == 250
+    with scratch_of(schema, (), LEDGER, (), wanted=frozenset(("artists",))) as scratch:
+        assert (scratch.engine.count("users"), scratch.engine.count("artists")) == (40, 240)
+        assert scratch.engine.count("reviews") == 20
+    assert scaled({"a": 999}, {"a": 0, "b": 5}) == {"a": 40, "b": 1200}
