@@ -7,53 +7,35 @@ script runs on a database of its own.
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
-
-import apsw
+from typing import TYPE_CHECKING, TypeAlias
 
 from d1ops.core import rules
-from d1ops.core.engine import Engine, Rejected
+from d1ops.core.engine import Engine
 from d1ops.core.mirror import schema_of
-from d1ops.core.rehearsal import BEFORE
-from d1ops.core.replay import rejected_in_script
+from d1ops.core.rehearsal import BEFORE, rehearse
 from d1ops.core.rows import generate
-from d1ops.core.values import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from d1ops.core.catalog import Catalog
+    from d1ops.core.rehearsal import Cause
     from d1ops.core.schema import Schema
     from d1ops.core.sql import ScriptStatement
 
 
-class Stages:
-    """The database after each migration, as images: only what the migrations themselves make and insert.
+Causes: TypeAlias = "dict[str, list[Cause]]"
+"""Which statements took rows or values of which table (folded)."""
 
-    `overwrites` has for each migration what `overwritten_by` returns. Raises ScriptError for a migration that cannot be
-    read, StatementRejected for one that does not run.
-    """
+RunScript: TypeAlias = "Callable[[bytes, Sequence[ScriptStatement]], tuple[bytes, Causes]]"
+"""Runs a script as one transaction on a database that holds what an image holds, and returns the image after it.
+Raises StatementRejected. `run_in_memory` is one; `ops.check` has one for any database."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._images = [b""]
-        self.overwrites: list[tuple[str, ...]] = []
-        with closing(Engine.memory()) as engine:
-            for migration in catalog.migrations:
-                self.overwrites.append(overwritten_by(engine, migration.script.statements))
-                self._images.append(engine.serialize())
 
-    def before(self, index: int) -> bytes:
-        """The image without the migration at `index` and all later ones."""
-        return self._images[index]
-
-    def after(self, index: int) -> bytes:
-        """The image with the migration at `index` as the newest."""
-        return self._images[index + 1]
-
-    @property
-    def last(self) -> bytes:
-        """The image with all migrations."""
-        return self._images[-1]
+def run_in_memory(image: bytes, statements: Sequence[ScriptStatement]) -> tuple[bytes, Causes]:
+    """Run a script on a copy of an image. Raises StatementRejected, with the place."""
+    with closing(opened(image)) as engine:
+        causes = rehearse(engine, statements)
+        return engine.serialize(), causes
 
 
 def opened(image: bytes) -> Engine:
@@ -107,35 +89,3 @@ def data_columns(engine: Engine, table: str, schema: str = "main") -> list[str]:
     """Return the columns that hold values of their own; generated ones are left out."""
     rows = engine.ask("SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden = 0", (table, schema))
     return [str(name) for (name,) in rows]
-
-
-def overwritten_by(engine: Engine, statements: Sequence[ScriptStatement]) -> tuple[str, ...]:
-    """Run a migration and tell what its statements may overwrite or delete of what was there before: `table` or
-    `table.column`, as SQLite's authorizer names them, triggers and foreign key actions included."""
-    there = {table.lower(): {c.lower() for c in data_columns(engine, table)} for table in data_tables(engine)}
-    found: set[str] = set()
-
-    def note(action: int, first: str | None, second: str | None, database: str | None, trigger: str | None) -> None:
-        del database, trigger
-        table, column = (first or "").lower(), (second or "").lower()
-        if action == apsw.SQLITE_DELETE and table in there:
-            found.add(table)
-        elif action == apsw.SQLITE_UPDATE and column in there.get(table, ()):
-            found.add(f"{table}.{column}")
-
-    writes = [note if s.verb in _WRITES else None for s in statements]
-
-    def advance(index: int) -> None:
-        engine.on_action = writes[index + 1] if index + 1 < len(writes) else None
-
-    try:
-        advance(-1)
-        engine.run([Statement(s.sql) for s in statements], after=advance)
-    except Rejected as error:
-        raise rejected_in_script(error, statements) from None
-    finally:
-        engine.on_action = None
-    return tuple(sorted(found))
-
-
-_WRITES = frozenset(("INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"))

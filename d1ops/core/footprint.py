@@ -1,0 +1,186 @@
+"""What every statement of a script reads and writes, as SQLite reports it while the statement runs.
+
+Two statements whose footprints do not meet can change places: neither sees what the other did. So a script needs to
+be tried again only among the later statements that meet it, not among all.
+
+Names are folded names of objects. Two more names stand for what has none: `*views` for "every view and trigger still
+holds", which ALTER TABLE checks, and `->users` for "who refers to users", which matters where rows of users go.
+Source: SQLite documentation, "Authorizer Action Codes" and "ALTER TABLE"; foreign key actions and triggers are
+reported with the statement that sets them off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+import apsw
+
+from d1ops.core import rules
+from d1ops.core.engine import Rejected
+from d1ops.core.excerpt import Links, reads_catalogue
+from d1ops.core.mirror import schema_of
+from d1ops.core.replay import rejected_in_script
+from d1ops.core.sql import fold, significant
+from d1ops.core.values import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from d1ops.core.engine import Engine
+    from d1ops.core.schema import Schema, SchemaObject
+    from d1ops.core.sql import ScriptStatement
+
+VIEWS = "*views"
+
+EVERYTHING = "*"
+"""In `touches`: the statement may look at the whole schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What statements depend on (`touches`) and what they change (`writes`)."""
+
+    touches: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+
+    def meets(self, other: Footprint) -> bool:
+        """Whether the two may depend on each other."""
+        return not self.writes.isdisjoint(other.touches | other.writes) or not self.touches.isdisjoint(other.writes)
+
+    @classmethod
+    def of_all(cls, footprints: Iterable[Footprint]) -> Footprint:
+        """Return the footprint of several statements as one."""
+        found = list(footprints)
+        return cls(
+            frozenset().union(*(each.touches for each in found)), frozenset().union(*(each.writes for each in found))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A script that ran: a footprint for each statement, and what it may overwrite or delete of what was there
+    before (`table` or `table.column`), as SQLite's authorizer names it, whether or not it finds a row."""
+
+    footprints: tuple[Footprint, ...]
+    overwrites: tuple[str, ...]
+
+
+def observe(engine: Engine, statements: Sequence[ScriptStatement], links: Links) -> Observed:
+    """Run a script and tell its footprints. Raises StatementRejected, with the place, when it does not run."""
+    schema = schema_of(engine)
+    there = _columns(engine, schema)
+    notes = [_Notes(statement, links) for statement in statements]
+    overwrites: set[str] = set()
+
+    def advance(index: int) -> None:
+        nonlocal schema
+        if index >= 0:
+            overwrites.update(notes[index].overwrites(there))
+            after = schema_of(engine) if notes[index].verb in ("CREATE", "DROP", "ALTER") else schema
+            notes[index].close(engine, schema, after)
+            schema = after
+        engine.on_action = notes[index + 1].note if index + 1 < len(notes) else None
+
+    try:
+        advance(-1)
+        engine.run([Statement(s.sql) for s in statements], after=advance)
+    except Rejected as error:
+        raise rejected_in_script(error, statements) from None
+    finally:
+        engine.on_action = None
+    return Observed(tuple(each.footprint for each in notes), tuple(sorted(overwrites)))
+
+
+def _columns(engine: Engine, schema: Schema) -> dict[str, set[str]]:
+    rows = engine.ask(
+        "SELECT m.name, x.name FROM sqlite_master m, pragma_table_xinfo(m.name) x"
+        " WHERE m.type = 'table' AND x.hidden = 0"
+    )
+    found: dict[str, set[str]] = {fold(name): set() for name in schema.tables() if not rules.is_reserved(name)}
+    for table, column in rows:
+        found.get(fold(str(table)), set()).add(fold(str(column)))
+    return found
+
+
+class _Notes:
+    """What is seen of one statement."""
+
+    def __init__(self, statement: ScriptStatement, links: Links) -> None:
+        self.verb = statement.verb
+        self.footprint = Footprint()
+        self._links = links
+        self._touches = set(_named(statement, links))
+        self._writes: set[str] = set()
+        self._rows: set[str] = set()
+        self._deleted: set[str] = set()
+        self._updated: set[tuple[str, str]] = set()
+        if reads_catalogue(links.words(statement.sql), self.verb):
+            self._touches.add(EVERYTHING)
+
+    def note(
+        self, action: int, first: str | None, second: str | None, database: str | None, trigger: str | None
+    ) -> None:
+        del database, trigger
+        if action in (apsw.SQLITE_FUNCTION, apsw.SQLITE_PRAGMA):
+            return
+        table = fold(first or "")
+        if action == apsw.SQLITE_READ:
+            self._touches.add(table)
+            return
+        self._touches.update(fold(name) for name in (first, second) if name)
+        if rules.is_reserved(table):
+            return
+        if action in (apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE):
+            self._writes.add(table)
+            self._rows.add(table)
+        if action == apsw.SQLITE_DELETE:
+            self._deleted.add(table)
+        elif action == apsw.SQLITE_UPDATE:
+            self._updated.add((table, fold(second or "")))
+
+    def overwrites(self, there: dict[str, set[str]]) -> set[str]:
+        """What the statement may take of the tables and columns that were `there` before the script. What DDL takes
+        shows in the schema."""
+        if self.verb not in ("INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"):
+            return set()
+        found = {table for table in self._deleted if table in there}
+        return found | {f"{table}.{column}" for table, column in self._updated if column in there.get(table, ())}
+
+    def close(self, engine: Engine, before: Schema, after: Schema) -> None:
+        """Take in what the statement did to the schema."""
+        changed = set(before.objects) ^ set(after.objects)
+        followers = [o for o in (*before.objects, *after.objects) if o.type in ("view", "trigger")]
+        for o in changed:
+            self._writes |= {fold(o.name), fold(o.table)}
+            if o.type in ("view", "trigger"):
+                self._writes.add(VIEWS)
+            if o.type == "table":
+                self._writes |= {f"->{parent}" for parent in self._parents(engine, o, after)}
+        if self.verb == "ALTER":
+            self._touches.add(VIEWS)
+            for o in followers:
+                self._touches |= {fold(o.name), *self._links.words(o.sql or "")}
+        if changed and any(not self._writes.isdisjoint(self._links.words(o.sql or "")) for o in followers):
+            self._writes.add(VIEWS)
+        # An INSERT may replace rows, by its own words or by those of the table.
+        keys = self._rows | (self._writes if self.verb in ("DROP", "ALTER") else set())
+        self._touches |= {f"->{table}" for table in keys}
+        self.footprint = Footprint(frozenset(self._touches), frozenset(self._writes))
+
+    def _parents(self, engine: Engine, o: SchemaObject, after: Schema) -> frozenset[str]:
+        """The tables that a changed table refers to; of one that is gone every word of its text."""
+        return self._links.parents(engine, o) if o in after.objects else self._links.words(o.sql or "")
+
+
+def _named(statement: ScriptStatement, links: Links) -> frozenset[str]:
+    """The words of a statement. Of a new table's definition only its name: SQLite does not ask whether the tables that
+    it refers to are there."""
+    tokens = significant(statement.sql)
+    if statement.verb == "CREATE":
+        head = list(takewhile(lambda token: token.text != "(", tokens))
+        heading = {fold(token.text) for token in head}
+        if "table" in heading and not heading & {"as", "trigger", "view", "index"}:
+            return links.words("".join(f"{token.text} " for token in head))
+    return links.words(statement.sql)
