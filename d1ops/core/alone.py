@@ -14,11 +14,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+import apsw
 
 from d1ops.core.engine import Engine
 from d1ops.core.excerpt import Reach, copy_rows, cut_out
-from d1ops.core.footprint import EVERYTHING, Footprint, observe
+from d1ops.core.footprint import BEGINS, CEASES, EVERYTHING, VIEWS, Footprint, observe
 from d1ops.core.mirror import build_schema, schema_of
 from d1ops.core.proof import expected_losses, prove
 from d1ops.core.rehearsal import BEFORE, dangling, measure
@@ -41,12 +44,16 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Step:
     """A migration that ran: the footprint of each of its statements, and that of its rollback script as a whole (None
-    where that did not run). `removes_followers`: it takes or changes a trigger or a view that was there."""
+    where that did not run). `followers` are the views and triggers that it makes, each by the words of its text, and
+    `novel` the names of tables, views and columns that are there before it or after it but not both.
+    `removes_followers`: it takes or changes a trigger or a view that was there."""
 
     migration: Migration
     footprints: tuple[Footprint, ...]
     rollback: Footprint | None
     made: Made
+    followers: tuple[frozenset[str], ...]
+    novel: frozenset[str]
     removes_followers: bool
 
 
@@ -72,6 +79,7 @@ class Units:
     """All statements of a catalog in order, found by what they touch and write."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = steps
         self.all: list[Unit] = []
         self._of_step: list[range] = []
         for number, step in enumerate(steps):
@@ -81,7 +89,7 @@ class Units:
         self._touching: dict[str, list[int]] = {}
         self._writing: dict[str, list[int]] = {}
         for number, unit in enumerate(self.all):
-            for name in unit.footprint.touches | unit.footprint.writes:
+            for name in unit.footprint.touches | {n for n in unit.footprint.writes if not n.startswith((BEGINS, CEASES))}:
                 self._touching.setdefault(name, []).append(number)
             for name in unit.footprint.writes:
                 self._writing.setdefault(name, []).append(number)
@@ -109,25 +117,39 @@ class Units:
     def _last(index: dict[str, list[int]], name: str) -> int:
         return index.get(name, (-1,))[-1]
 
-    def dependent(self, step: int, changed: Iterable[str], *, skipped: Collection[int] = ()) -> tuple[set[int], set[str]]:
-        """Return the later units that meet the names in `changed` or what such units write in turn, and all these
-        names. Migrations in `skipped` do not run at all."""
+    def dependent(self, step: int, *, skipped: Collection[int] = ()) -> tuple[set[int], set[str]]:
+        """Return the later units that do not see the same without the migration and those in `skipped`: units that
+        meet what these changed or what such units change in turn. Second, the names of all that may differ."""
+        absent = frozenset((step, *skipped))
         start = self.after(step)
         names: set[str] = set()
         found: set[int] = set()
-        waiting = list(changed)
+        waiting = [name for number in absent for unit in self.of(number) for name in unit.footprint.writes]
+        if self._breaks_a_follower(absent):
+            waiting.append(VIEWS)
         while waiting:
             name = waiting.pop()
-            if name in names:
+            if name in names or name.startswith(BEGINS):
                 continue
             names.add(name)
             for number in reversed(self._touching.get(name, ())):
                 if number < start:
                     break
-                if number not in found and self.all[number].step not in skipped:
+                if number not in found and self.all[number].step not in absent:
                     found.add(number)
                     waiting += self.all[number].footprint.writes - names
         return found, names
+
+    def _breaks_a_follower(self, absent: Collection[int]) -> bool:
+        """Whether a view or trigger that stays may speak of something that is not there without these migrations, or
+        is there only without them: ALTER TABLE then fails, whatever its table."""
+        novel = frozenset[str]().union(*(self.steps[number].novel for number in absent))
+        return any(
+            not novel.isdisjoint(follower)
+            for number, step in enumerate(self.steps)
+            if number not in absent
+            for follower in step.followers
+        )
 
     def required(self, step: int, units: Iterable[int], *, skipped: Collection[int] = ()) -> set[int]:
         """Return the units with all between the migration and them that made what they touch."""
@@ -141,8 +163,12 @@ class Units:
             found.add(number)
             touched = self.all[number].footprint
             for name in touched.touches | touched.writes:
+                if name.startswith((BEGINS, CEASES)):
+                    continue
                 for earlier in self._writing.get(name, ()):
-                    if start <= earlier < number and earlier not in found and self.all[earlier].step not in skipped:
+                    if earlier >= number:
+                        break
+                    if start <= earlier and earlier not in found and self.all[earlier].step not in skipped:
                         waiting.append(earlier)
         return found
 
@@ -173,15 +199,24 @@ class Whole:
         self.schema = schema_of(self.plain)
         self.reach = Reach(self.plain, self.schema, links)
         self.rows, self.seed = rows, seed
-        self._full: Engine | None = None
 
-    @property
+    @cached_property
     def full(self) -> Engine:
         """The same with rows in every table."""
-        if self._full is None:
-            self._full = opened(self.image)
-            fill(self._full, self.rows, self.seed)
-        return self._full
+        engine = opened(self.image)
+        fill(engine, self.rows, self.seed)
+        return engine
+
+    @cached_property
+    def followers_hold(self) -> bool:
+        """Whether every view and trigger speaks of what is there. ALTER TABLE asks them all, so one is tried."""
+        with closing(opened(self.image)) as engine, engine.unlimited():
+            engine.ask("CREATE TABLE d1ops_once (before)")
+            try:
+                engine.ask("ALTER TABLE d1ops_once RENAME COLUMN before TO after")
+            except apsw.SQLError:
+                return False
+        return True
 
 
 def stand(
@@ -189,12 +224,12 @@ def stand(
 ) -> Standing:
     """Find out whether the rollback of `steps[number]` holds alone. `cursor` holds the database before it."""
     step = steps[number]
-    own = Footprint.of_all(step.footprints)
-    dependent, _ = units.dependent(number, own.writes)
+    dependent, _ = units.dependent(number)
     is_small = not (
         units.looks_at_everything(number)
         or (dependent and step.removes_followers)
         or (step.rollback and EVERYTHING in step.rollback.touches)
+        or (step.rollback and VIEWS in step.rollback.touches and not whole.followers_hold)
     )
     if is_small and not dependent and not (step.rollback and units.meets_later(number, step.rollback)):
         return Standing((), frozenset())
@@ -239,20 +274,11 @@ class _Trial:
 
     # -- the replay without it -------------------------------------------------------------------------
 
-    def _changed(self, failed: Collection[int]) -> set[str]:
-        """What is not there, or not so, when neither the migration nor those that fail without it run."""
-        return {
-            name
-            for number in (self._number, *failed)
-            for unit in self._units.of(number)
-            for name in unit.footprint.writes
-        }
-
     def _chosen(self, failed: Collection[int]) -> tuple[list[Unit], set[str]]:
         if not self._is_small:
             start = self._units.after(self._number)
             return [unit for unit in self._units.all[start:] if unit.step not in failed], set()
-        dependent, names = self._units.dependent(self._number, self._changed(failed), skipped=failed)
+        dependent, names = self._units.dependent(self._number, skipped=failed)
         needed = self._units.required(self._number, dependent, skipped=failed)
         return [self._units.all[number] for number in sorted(needed)], names
 

@@ -3,8 +3,9 @@
 Two statements whose footprints do not meet can change places: neither sees what the other did. So a script needs to
 be tried again only among the later statements that meet it, not among all.
 
-Names are folded names of objects. Two more names stand for what has none: `*views` for "every view and trigger still
-holds", which ALTER TABLE checks, and `->users` for "who refers to users", which matters where rows of users go.
+Names are folded names of objects. Names that no object has stand for the rest: `*views` for "every view and trigger
+still holds", which ALTER TABLE checks; `->users` for "a table begins to refer to users" and `<-users` for "one ceases
+to", which matter where rows of users change.
 Source: SQLite documentation, "Authorizer Action Codes" and "ALTER TABLE"; foreign key actions and triggers are
 reported with the statement that sets them off.
 """
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from d1ops.core.sql import ScriptStatement
 
 VIEWS = "*views"
+
+BEGINS, CEASES = "->", "<-"
 
 EVERYTHING = "*"
 """In `touches`: the statement may look at the whole schema."""
@@ -70,7 +73,10 @@ class Observed:
 def observe(engine: Engine, statements: Sequence[ScriptStatement], links: Links) -> Observed:
     """Run a script and tell its footprints. Raises StatementRejected, with the place, when it does not run."""
     schema = schema_of(engine)
-    there = _columns(engine, schema)
+    there = _columns(engine, schema) if any(s.verb in _WRITING_VERBS for s in statements) else {}
+    for o in schema.objects:
+        if o.type == "table":
+            links.parents(engine, o)  # asked while it is there
     notes = [_Notes(statement, links) for statement in statements]
     overwrites: set[str] = set()
 
@@ -102,6 +108,9 @@ def _columns(engine: Engine, schema: Schema) -> dict[str, set[str]]:
     for table, column in rows:
         found.get(fold(str(table)), set()).add(fold(str(column)))
     return found
+
+
+_WRITING_VERBS = frozenset(("INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"))
 
 
 class _Notes:
@@ -143,35 +152,29 @@ class _Notes:
     def overwrites(self, there: dict[str, set[str]]) -> set[str]:
         """What the statement may take of the tables and columns that were `there` before the script. What DDL takes
         shows in the schema."""
-        if self.verb not in ("INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"):
+        if self.verb not in _WRITING_VERBS:
             return set()
         found = {table for table in self._deleted if table in there}
         return found | {f"{table}.{column}" for table, column in self._updated if column in there.get(table, ())}
 
     def close(self, engine: Engine, before: Schema, after: Schema) -> None:
         """Take in what the statement did to the schema."""
-        changed = set(before.objects) ^ set(after.objects)
-        followers = [o for o in (*before.objects, *after.objects) if o.type in ("view", "trigger")]
-        for o in changed:
+        gone, fresh = set(before.objects) - set(after.objects), set(after.objects) - set(before.objects)
+        for o in gone | fresh:
             self._writes |= {fold(o.name), fold(o.table)}
-            if o.type in ("view", "trigger"):
-                self._writes.add(VIEWS)
-            if o.type == "table":
-                self._writes |= {f"->{parent}" for parent in self._parents(engine, o, after)}
+        then, now = self._references(engine, gone), self._references(engine, fresh)
+        self._writes |= {f"{BEGINS}{parent}" for _, parent in now - then}
+        self._writes |= {f"{CEASES}{parent}" for _, parent in then - now}
         if self.verb == "ALTER":
             self._touches.add(VIEWS)
-            for o in followers:
-                self._touches |= {fold(o.name), *self._links.words(o.sql or "")}
-        if changed and any(not self._writes.isdisjoint(self._links.words(o.sql or "")) for o in followers):
-            self._writes.add(VIEWS)
         # An INSERT may replace rows, by its own words or by those of the table.
-        keys = self._rows | (self._writes if self.verb in ("DROP", "ALTER") else set())
-        self._touches |= {f"->{table}" for table in keys}
+        changed = self._rows | (self._writes if self.verb == "DROP" else set())
+        self._touches |= {f"{mark}{table}" for table in changed for mark in (BEGINS, CEASES)}
         self.footprint = Footprint(frozenset(self._touches), frozenset(self._writes))
 
-    def _parents(self, engine: Engine, o: SchemaObject, after: Schema) -> frozenset[str]:
-        """The tables that a changed table refers to; of one that is gone every word of its text."""
-        return self._links.parents(engine, o) if o in after.objects else self._links.words(o.sql or "")
+    def _references(self, engine: Engine, objects: Iterable[SchemaObject]) -> set[tuple[str, str]]:
+        """The pairs of child and parent that tables stand for."""
+        return {(fold(o.name), p) for o in objects if o.type == "table" for p in self._links.parents(engine, o)}
 
 
 def _named(statement: ScriptStatement, links: Links) -> frozenset[str]:

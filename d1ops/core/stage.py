@@ -7,6 +7,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import apsw
+
 from d1ops.core import rules
 from d1ops.core.alone import Step
 from d1ops.core.excerpt import Reach, cut_out
@@ -15,6 +17,7 @@ from d1ops.core.made import made_between
 from d1ops.core.mirror import schema_of
 from d1ops.core.replay import run_script
 from d1ops.core.trial import opened
+from d1ops.core.sql import fold
 from d1ops.errors import ScriptError, StatementRejected
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from d1ops.core.excerpt import Links
     from d1ops.core.schema import Schema, SchemaObject
     from d1ops.core.sql import ScriptStatement
+    from d1ops.core.values import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +92,35 @@ def _try(image: bytes, migration: Migration, back: tuple[ScriptStatement, ...], 
         if back:
             with suppress(StatementRejected):
                 rollback = Footprint.of_all(observe(engine, back, links).footprints)
-    made = made_between(image, after)
+    with closing(opened(image)) as old, closing(opened(after)) as new:
+        made = made_between(image, after)
+        then, now = schema_of(old), schema_of(new)
+        novel = _novel(_names(old), _names(new))
+    followers = tuple(
+        links.words(o.sql or "") for o in now.objects if o.type in ("view", "trigger") and o not in then.objects
+    )
     removes_followers = any(label.startswith(("view ", "trigger ")) for label in (*made.changed, *made.removed))
-    step = Step(migration, seen.footprints, rollback, made, removes_followers=removes_followers)
+    step = Step(migration, seen.footprints, rollback, made, followers, novel, removes_followers=removes_followers)
     return Stage(step, image, after, seen.overwrites)
+
+
+def _names(engine: Engine) -> dict[str, set[str]]:
+    """The names of all tables and views with those of their columns; a view that does not hold has none."""
+    found: dict[str, set[str]] = {}
+    for (name,) in engine.ask("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"):
+        columns: list[Row] = []
+        with suppress(apsw.SQLError):
+            columns = engine.ask("SELECT name FROM pragma_table_xinfo(?)", (name,))
+        found[fold(str(name))] = {fold(str(column)) for (column,) in columns}
+    return found
+
+
+def _novel(before: dict[str, set[str]], after: dict[str, set[str]]) -> frozenset[str]:
+    """The names that only one of the two has: of tables and views, and of columns of what both have."""
+    found = set(before) ^ set(after)
+    for name in before.keys() & after.keys():
+        found |= before[name] ^ after[name]
+    return frozenset(found)
 
 
 def _changes_of(stage: Stage) -> set[SchemaObject]:
