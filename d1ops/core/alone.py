@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import apsw
-
 from d1ops.core.engine import Engine
-from d1ops.core.excerpt import Reach, copy_rows, cut_out
+from d1ops.core.excerpt import Reach, copy_rows, cut_out, followers_hold
 from d1ops.core.footprint import BEGINS, CEASES, EVERYTHING, VIEWS, Footprint, observe
 from d1ops.core.mirror import build_schema, schema_of
 from d1ops.core.proof import expected_losses, prove
@@ -209,14 +207,8 @@ class Whole:
 
     @cached_property
     def followers_hold(self) -> bool:
-        """Whether every view and trigger speaks of what is there. ALTER TABLE asks them all, so one is tried."""
-        with closing(opened(self.image)) as engine, engine.unlimited():
-            engine.ask("CREATE TABLE d1ops_once (before)")
-            try:
-                engine.ask("ALTER TABLE d1ops_once RENAME COLUMN before TO after")
-            except apsw.SQLError:
-                return False
-        return True
+        """Whether every view and trigger speaks of what is there."""
+        return followers_hold(self.image)
 
 
 def stand(
@@ -287,7 +279,8 @@ class _Trial:
         if self._is_small:
             schema = schema_of(self._cursor)
             statements = [s for unit in self._chosen(failed)[0] for s in unit.statements]
-            statements += self._steps[self._number].migration.script.statements
+            for number in (self._number, *failed):
+                statements += self._steps[number].migration.script.statements
             tables = Reach(self._cursor, schema, self._whole.links).tables(statements)
             if tables is not None:
                 return cut_out(self._cursor, schema, tables)
@@ -304,7 +297,7 @@ class _Trial:
             position += len(together)
             statements = [statement for unit in together for statement in unit.statements]
             try:
-                seen = observe(without, statements, self._whole.links)
+                seen = observe(without, statements, self._whole.links, is_brief=True)
             except StatementRejected as error:
                 news[step] = f"without it {self._steps[step].migration.label} does not run: {error.text}"
                 continue

@@ -8,6 +8,7 @@ with the whole database at its end (`core.whole_way`).
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import apsw
@@ -16,6 +17,7 @@ from d1ops.core import rules
 from d1ops.core.engine import Engine
 from d1ops.core.mirror import build_schema, schema_of
 from d1ops.core.sql import fold, quote_identifier, significant
+from d1ops.core.trial import opened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -91,23 +93,32 @@ class Reach:
                 self._parents[fold(o.name)] = parents = links.parents(engine, o)
                 for parent in parents:
                     self._children.setdefault(parent, []).append(fold(o.name))
-        self._schema = schema
+
+    @property
+    def has_followers(self) -> bool:
+        """Whether there is any view or trigger."""
+        return bool(self._followers)
 
     def tables(
         self, statements: Collection[ScriptStatement], *, also: Iterable[str] = ()
     ) -> frozenset[str] | None:
         """Return the tables and views that the statements can reach, and the objects in `also`; None for everything."""
         waiting: list[tuple[str, bool]] = [(name, False) for name in also]
+        named = set(also)
         for statement in statements:
-            named, verb = self._links.words(statement.sql), statement.verb
-            if reads_catalogue(named, verb):
+            found, verb = self._links.words(statement.sql), statement.verb
+            if reads_catalogue(found, verb):
                 return None
-            is_strong = _changes_rows_that_are_there(statement.sql, named, verb)
-            waiting += [(name, is_strong) for name in named if name in self._objects]
-            if verb == "ALTER":
-                # ALTER TABLE reads every view and trigger again, and fails at one that does not hold.
-                for o in self._followers:
-                    waiting += [(name, False) for name in (fold(o.name), *self._links.words(o.sql or ""))]
+            is_strong = _changes_rows_that_are_there(statement.sql, found, verb)
+            waiting += [(name, is_strong) for name in found if name in self._objects]
+            named |= found
+        if any(statement.verb == "ALTER" for statement in statements):
+            # ALTER TABLE reads every view and trigger again, and fails at one that does not hold. Those hold that
+            # speak of nothing that the statements name.
+            for o in self._followers:
+                follower = self._links.words(o.sql or "")
+                if not named.isdisjoint(follower):
+                    waiting += [(name, False) for name in (fold(o.name), *follower)]
         seen: dict[Key, bool] = {}
         while waiting:
             name, is_strong = waiting.pop()
@@ -133,6 +144,17 @@ class Reach:
         yield from ((parent, False) for parent in self._parents.get(name, ()) if o.type == "table")
         if is_strong and o.type == "table":
             yield from ((child, True) for child in self._children.get(name, ()))
+
+
+def followers_hold(image: bytes) -> bool:
+    """Whether every view and trigger of an image speaks of what is there. ALTER TABLE asks them all, so one is tried."""
+    with closing(opened(image)) as engine, engine.unlimited():
+        engine.ask("CREATE TABLE d1ops_once (before)")
+        try:
+            engine.ask("ALTER TABLE d1ops_once RENAME COLUMN before TO after")
+        except apsw.SQLError:
+            return False
+    return True
 
 
 def _is_virtual(o: SchemaObject) -> bool:

@@ -70,8 +70,13 @@ class Observed:
     overwrites: tuple[str, ...]
 
 
-def observe(engine: Engine, statements: Sequence[ScriptStatement], links: Links) -> Observed:
-    """Run a script and tell its footprints. Raises StatementRejected, with the place, when it does not run."""
+def observe(
+    engine: Engine, statements: Sequence[ScriptStatement], links: Links, *, is_brief: bool = False
+) -> Observed:
+    """Run a script and tell its footprints; `is_brief` leaves out what follows from the schema's own texts, and
+    `overwrites`. Raises StatementRejected, with the place, when the script does not run."""
+    if is_brief:
+        return _observe_briefly(engine, statements, links)
     schema = schema_of(engine)
     there = _columns(engine, schema) if any(s.verb in _WRITING_VERBS for s in statements) else {}
     for o in schema.objects:
@@ -99,6 +104,22 @@ def observe(engine: Engine, statements: Sequence[ScriptStatement], links: Links)
     return Observed(tuple(each.footprint for each in notes), tuple(sorted(overwrites)))
 
 
+def _observe_briefly(engine: Engine, statements: Sequence[ScriptStatement], links: Links) -> Observed:
+    notes = [_Notes(statement, links) for statement in statements]
+
+    def advance(index: int) -> None:
+        engine.on_action = notes[index + 1].note if index + 1 < len(notes) else None
+
+    try:
+        advance(-1)
+        engine.run([Statement(s.sql) for s in statements], after=advance)
+    except Rejected as error:
+        raise rejected_in_script(error, statements) from None
+    finally:
+        engine.on_action = None
+    return Observed(tuple(each.brief for each in notes), ())
+
+
 def _columns(engine: Engine, schema: Schema) -> dict[str, set[str]]:
     rows = engine.ask(
         "SELECT m.name, x.name FROM sqlite_master m, pragma_table_xinfo(m.name) x"
@@ -123,6 +144,7 @@ class _Notes:
         self._touches = set(_named(statement, links))
         self._writes: set[str] = set()
         self._rows: set[str] = set()
+        self._made: set[str] = set()
         self._deleted: set[str] = set()
         self._updated: set[tuple[str, str]] = set()
         if reads_catalogue(links.words(statement.sql), self.verb):
@@ -139,6 +161,10 @@ class _Notes:
             self._touches.add(table)
             return
         self._touches.update(fold(name) for name in (first, second) if name)
+        if action in _MAKING:
+            self._made |= {fold(name) for name in (first, second) if name}
+        elif action == apsw.SQLITE_ALTER_TABLE and second:
+            self._made.add(fold(second))
         if rules.is_reserved(table):
             return
         if action in (apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE):
@@ -148,6 +174,11 @@ class _Notes:
             self._deleted.add(table)
         elif action == apsw.SQLITE_UPDATE:
             self._updated.add((table, fold(second or "")))
+
+    @property
+    def brief(self) -> Footprint:
+        """What the authorizer alone said."""
+        return Footprint(frozenset(self._touches), frozenset(self._writes | self._made))
 
     def overwrites(self, there: dict[str, set[str]]) -> set[str]:
         """What the statement may take of the tables and columns that were `there` before the script. What DDL takes
@@ -175,6 +206,20 @@ class _Notes:
     def _references(self, engine: Engine, objects: Iterable[SchemaObject]) -> set[tuple[str, str]]:
         """The pairs of child and parent that tables stand for."""
         return {(fold(o.name), p) for o in objects if o.type == "table" for p in self._links.parents(engine, o)}
+
+
+_MAKING = frozenset(
+    (
+        apsw.SQLITE_CREATE_TABLE,
+        apsw.SQLITE_CREATE_INDEX,
+        apsw.SQLITE_CREATE_VIEW,
+        apsw.SQLITE_CREATE_TRIGGER,
+        apsw.SQLITE_DROP_TABLE,
+        apsw.SQLITE_DROP_INDEX,
+        apsw.SQLITE_DROP_VIEW,
+        apsw.SQLITE_DROP_TRIGGER,
+    )
+)
 
 
 def _named(statement: ScriptStatement, links: Links) -> frozenset[str]:

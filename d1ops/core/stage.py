@@ -11,7 +11,7 @@ import apsw
 
 from d1ops.core import rules
 from d1ops.core.alone import Step
-from d1ops.core.excerpt import Reach, cut_out
+from d1ops.core.excerpt import Reach, cut_out, followers_hold
 from d1ops.core.footprint import Footprint, observe
 from d1ops.core.made import made_between
 from d1ops.core.mirror import schema_of
@@ -48,7 +48,7 @@ def advance(cursor: Engine, migration: Migration, links: Links) -> Stage:
     forward = migration.script.statements
     back = _rollback_statements(migration)
     schema, whole = schema_of(cursor), cursor.serialize()
-    image = _excerpt(cursor, schema, links, (*forward, *back))
+    image = _excerpt(cursor, schema, links, forward, back)
     stage = _try(image, migration, back, links) if image is not None else None
     run_script(cursor, forward)
     if stage is not None and _changes(schema, schema_of(cursor)) == _changes_of(stage):
@@ -67,11 +67,20 @@ def _rollback_statements(migration: Migration) -> tuple[ScriptStatement, ...]:
 
 
 def _excerpt(
-    cursor: Engine, schema: Schema, links: Links, statements: tuple[ScriptStatement, ...]
+    cursor: Engine,
+    schema: Schema,
+    links: Links,
+    forward: tuple[ScriptStatement, ...],
+    back: tuple[ScriptStatement, ...],
 ) -> bytes | None:
     """The image of what the statements can reach; None where that is everything."""
-    tables = Reach(cursor, schema, links).tables(statements)
+    reach = Reach(cursor, schema, links)
+    tables = reach.tables((*forward, *back))
     if tables is None:
+        return None
+    # Where the migration alters nothing itself, nothing has shown yet that its rollback could.
+    alters = [any(s.verb == "ALTER" for s in statements) for statements in (forward, back)]
+    if alters == [False, True] and reach.has_followers and not followers_hold(cursor.serialize()):
         return None
     try:
         with closing(cut_out(cursor, schema, tables)) as engine:
