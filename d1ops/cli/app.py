@@ -8,7 +8,7 @@ import typer
 
 import d1ops
 from d1ops.cli import output
-from d1ops.cli.commands import backup, change, check, emulate, look, read, sample
+from d1ops.cli.commands import backup, change, check, emulate, look, prove, read, sample
 from d1ops.errors import ExitCode
 
 COMMANDS = (
@@ -22,6 +22,7 @@ COMMANDS = (
     read.history,
     check.audit,
     check.doctor,
+    prove.check,
     check.docs,
     emulate.emulate,
     sample.sample,

@@ -12,7 +12,7 @@ would still act) everything runs again, in the whole database: slower, and the s
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -212,25 +212,38 @@ class Whole:
 
 
 def stand(
-    number: int, steps: Sequence[Step], units: Units, cursor: Engine, whole: Whole, run: RunScript, *, is_proved: bool
+    number: int,
+    steps: Sequence[Step],
+    units: Units,
+    cursor: Engine,
+    whole: Whole,
+    run: RunScript,
+    *,
+    is_proved: bool,
+    is_thorough: bool = False,
 ) -> Standing:
-    """Find out whether the rollback of `steps[number]` holds alone. `cursor` holds the database before it."""
+    """Find out whether the rollback of `steps[number]` holds alone. `cursor` holds the database before it.
+
+    With `is_thorough` everything later runs again, whether or not it can tell the difference.
+    """
     step = steps[number]
+    trial = _Trial(number, steps, units, cursor, whole, run)
+    if is_thorough:
+        return trial.stand(is_proved=is_proved, is_small=False)
     dependent, _ = units.dependent(number)
+    back = step.rollback.touches if step.rollback else frozenset()
     is_small = not (
         units.looks_at_everything(number)
         or (dependent and step.removes_followers)
-        or (step.rollback and EVERYTHING in step.rollback.touches)
-        or (step.rollback and VIEWS in step.rollback.touches and not whole.followers_hold)
+        or EVERYTHING in back
+        or (VIEWS in back and not whole.followers_hold)
     )
     if is_small and not dependent and not (step.rollback and units.meets_later(number, step.rollback)):
         return Standing((), frozenset())
     if is_small:
-        try:
-            return _Trial(number, steps, units, cursor, whole, run, is_small=True).stand(is_proved=is_proved)
-        except (UnicodeDecodeError, _Differs):
-            pass
-    return _Trial(number, steps, units, cursor, whole, run, is_small=False).stand(is_proved=is_proved)
+        with suppress(UnicodeDecodeError, _Differs):
+            return trial.stand(is_proved=is_proved, is_small=True)
+    return trial.stand(is_proved=is_proved, is_small=False)
 
 
 class _Differs(Exception):
@@ -239,20 +252,15 @@ class _Differs(Exception):
 
 class _Trial:
     def __init__(
-        self,
-        number: int,
-        steps: Sequence[Step],
-        units: Units,
-        cursor: Engine,
-        whole: Whole,
-        run: RunScript,
-        *,
-        is_small: bool,
+        self, number: int, steps: Sequence[Step], units: Units, cursor: Engine, whole: Whole, run: RunScript
     ) -> None:
         self._number, self._steps, self._units = number, steps, units
-        self._cursor, self._whole, self._run, self._is_small = cursor, whole, run, is_small
+        self._cursor, self._whole, self._run = cursor, whole, run
+        self._is_small = True
 
-    def stand(self, *, is_proved: bool) -> Standing:
+    def stand(self, *, is_proved: bool, is_small: bool) -> Standing:
+        """Replay without the migration, and try its rollback with all later ones; `is_small` runs only what matters."""
+        self._is_small = is_small
         failed: dict[int, str] = {}
         while True:
             with closing(self._start(failed)) as without:

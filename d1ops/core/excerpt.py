@@ -111,6 +111,9 @@ class Reach:
                 return None
             is_strong = _changes_rows_that_are_there(statement.sql, found, verb)
             waiting += [(name, is_strong) for name in found if name in self._objects]
+            if is_strong:
+                # A table may be referred to before it is there.
+                waiting += [(child, True) for name in found for child in self._children.get(name, ())]
             named |= found
         if any(statement.verb == "ALTER" for statement in statements):
             # ALTER TABLE reads every view and trigger again, and fails at one that does not hold. Those hold that

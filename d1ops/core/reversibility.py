@@ -54,12 +54,15 @@ def judge(
     only: Collection[int] | None = None,
     queries: Sequence[Query] = (),
     run: RunScript = run_in_memory,
+    is_thorough: bool = False,
     progress: Callable[[str, Migration], None] | None = None,
 ) -> tuple[Reversibility, ...]:
     """Judge every migration, in order. The same catalog, rows and seed give the same answer.
 
     `only` are the numbers of the migrations to judge, if not all. `queries` are looked through for what another column
     order could break. `run` runs the scripts that are judged; what is generated and compared stays in memory.
+    `is_thorough` takes no short cut: every trial happens in the whole database, and every later migration runs again
+    for each. The answer is the same, and takes time with the square of the number of migrations.
     `progress` is called before a migration is tried ("trying") and before its rollback is tried alone ("alone").
 
     Raises ScriptError for a migration that cannot be read and StatementRejected, with file, line and column, for one
@@ -75,7 +78,7 @@ def judge(
             is_wanted = migration.number in wanted
             if is_wanted:
                 tell("trying", migration)
-            stage = advance(cursor, migration, links)
+            stage = advance(cursor, migration, links, is_thorough=is_thorough)
             steps.append(stage.step)
             trial = Trial(
                 migration, stage.before, stage.after, stage.step.made, stage.overwrites, run, rows=rows, seed=seed
@@ -89,7 +92,10 @@ def judge(
         for index, (one, step) in enumerate(zip(found, steps, strict=True)):
             if one is not None:
                 tell("alone", step.migration)
-                standing = stand(index, steps, units, cursor, whole, run, is_proved=one.verdict.is_proved)
+                is_proved = one.verdict.is_proved
+                standing = stand(
+                    index, steps, units, cursor, whole, run, is_proved=is_proved, is_thorough=is_thorough
+                )
                 needed = standing.needed_by | children[index]
                 judged.append(
                     replace(

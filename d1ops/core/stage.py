@@ -39,16 +39,16 @@ class Stage:
     overwrites: tuple[str, ...]
 
 
-def advance(cursor: Engine, migration: Migration, links: Links) -> Stage:
+def advance(cursor: Engine, migration: Migration, links: Links, *, is_thorough: bool = False) -> Stage:
     """Run a migration on `cursor`, which holds the database before it, and return its stage.
 
-    Raises ScriptError for a migration that cannot be read and StatementRejected, with the place, for one that does not
+    The stage is an excerpt, but for `is_thorough`, and where an excerpt would not do. Raises ScriptError for a migration that cannot be read and StatementRejected, with the place, for one that does not
     run. A rollback script that cannot be read or does not run is left to its trial.
     """
     forward = migration.script.statements
     back = _rollback_statements(migration)
     schema, whole = schema_of(cursor), cursor.serialize()
-    image = _excerpt(cursor, schema, links, forward, back)
+    image = None if is_thorough else _excerpt(cursor, schema, links, forward, back)
     stage = _try(image, migration, back, links) if image is not None else None
     run_script(cursor, forward)
     if stage is not None and _changes(schema, schema_of(cursor)) == _changes_of(stage):
@@ -78,9 +78,8 @@ def _excerpt(
     tables = reach.tables((*forward, *back))
     if tables is None:
         return None
-    # Where the migration alters nothing itself, nothing has shown yet that its rollback could.
-    alters = [any(s.verb == "ALTER" for s in statements) for statements in (forward, back)]
-    if alters == [False, True] and reach.has_followers and not followers_hold(cursor.serialize()):
+    # A view that does not hold lets ADD COLUMN pass, and no other ALTER TABLE.
+    if any(s.verb == "ALTER" for s in back) and reach.has_followers and not followers_hold(cursor.serialize()):
         return None
     try:
         with closing(cut_out(cursor, schema, tables)) as engine:

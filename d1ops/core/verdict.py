@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from d1ops.core.catalog import Migration
     from d1ops.core.made import Made
     from d1ops.core.rehearsal import TableLoss
@@ -56,3 +58,19 @@ class Reversibility:
     needed_by: tuple[Migration, ...] = ()
     reordered: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+REACH = {True: "alone", False: "cascade only", None: "-"}
+"""How `Reversibility.alone` is shown."""
+
+
+def joined(lost: Sequence[str], *, most: int = 1000) -> str:
+    """Say what is lost, each beginning once, and only how many where it is more than `most` of a kind."""
+    found: list[str] = []
+    for beginning, kind in (("all rows of ", "tables"), ("the values of ", "columns"), ("the ", "inserts")):
+        names = [text.removeprefix(beginning) for text in lost if text.startswith(beginning)]
+        lost = [text for text in lost if not text.startswith(beginning)]
+        if len(names) > most:
+            names = [f"{len(names)} {kind}"]
+        found += [beginning + ", ".join(names)] if names else []
+    return ", ".join(found) or "nothing"

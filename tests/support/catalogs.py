@@ -7,6 +7,10 @@ import random
 from dataclasses import dataclass, field
 
 from d1ops.core.catalog import Catalog, build_catalog
+from d1ops.core.engine import Engine
+from d1ops.core.replay import run_script
+from d1ops.core.sql import split
+from d1ops.errors import StatementRejected
 
 
 @dataclass
@@ -126,3 +130,74 @@ def generated_catalog(migrations: int, tables: int, seed: int = 1) -> Catalog:
         forward[f"{number:04}_generated.sql"] = up.encode()
         back[f"{number:04}_rollback.sql"] = down.encode()
     return build_catalog(forward, back)
+
+
+def entangled_catalog(migrations: int, seed: int) -> Catalog:
+    """Return a catalog of few names and many dependencies: migrations that move, rename, drop and rewrite what others
+    made, with rollbacks right and wrong. Every migration runs after the earlier ones."""
+    draw = random.Random(seed)
+    forward: dict[str, bytes] = {}
+    back: dict[str, bytes] = {}
+    engine = Engine.memory()
+    while len(forward) < migrations:
+        pairs = [_entangled(draw, len(forward)) for _ in range(draw.choice((1, 1, 2)))]
+        script = "".join(f"{up};\n" for up, _ in pairs)
+        try:
+            run_script(engine, split(script))
+        except StatementRejected:
+            continue
+        number = len(forward) + 1
+        forward[f"{number:04}_entangled.sql"] = script.encode()
+        if draw.random() < 0.9:
+            undo = "".join(f"{down};\n" for _, down in reversed(pairs))
+            back[f"{number:04}_rollback.sql"] = undo.encode()
+    engine.close()
+    return build_catalog(forward, back)
+
+
+def _entangled(draw: random.Random, serial: int) -> tuple[str, str]:
+    def table() -> str:
+        return draw.choice("abcdef")
+
+    def column() -> str:
+        return draw.choice(("x", "y", "z", f"c{serial}"))
+
+    t, u, c, d = table(), table(), column(), column()
+    view, trigger, index = (f"{kind}{draw.randrange(4)}" for kind in "vgi")
+    on_delete = draw.choice(("CASCADE", "SET NULL", "NO ACTION"))
+    made = f"CREATE TABLE {t} (id INTEGER PRIMARY KEY, x TEXT, r REFERENCES {u} (id) ON DELETE {on_delete})"
+    pairs = [
+        (made, f"DROP TABLE {t}"),
+        (made, f"DROP TABLE {t}"),
+        (f"CREATE TABLE IF NOT EXISTS {t} (id INTEGER PRIMARY KEY, y INT)", f"DROP TABLE IF EXISTS {t}"),
+        (f"CREATE TABLE {t} AS SELECT * FROM {u}", f"DROP TABLE {t}"),
+        (f"ALTER TABLE {t} ADD COLUMN {c} TEXT", f"ALTER TABLE {t} DROP COLUMN {c}"),
+        (f"ALTER TABLE {t} ADD COLUMN {c} INT NOT NULL DEFAULT 7", f"ALTER TABLE {t} DROP COLUMN {c}"),
+        (f"ALTER TABLE {t} ADD COLUMN {c} REFERENCES {u} (id)", f"ALTER TABLE {t} DROP COLUMN {c}"),
+        (f"ALTER TABLE {t} RENAME COLUMN {c} TO {d}", f"ALTER TABLE {t} RENAME COLUMN {d} TO {c}"),
+        (f"ALTER TABLE {t} RENAME TO {u}", f"ALTER TABLE {u} RENAME TO {t}"),
+        (f"ALTER TABLE {t} DROP COLUMN {c}", f"ALTER TABLE {t} ADD COLUMN {c} TEXT"),
+        (f"CREATE INDEX {index} ON {t} ({c})", f"DROP INDEX {index}"),
+        (f"CREATE UNIQUE INDEX IF NOT EXISTS {index} ON {t} (id, {c})", f"DROP INDEX IF EXISTS {index}"),
+        (f"DROP INDEX IF EXISTS {index}", f"CREATE INDEX {index} ON {t} ({c})"),
+        (f"CREATE VIEW {view} AS SELECT * FROM {t}", f"DROP VIEW {view}"),
+        (f"CREATE VIEW {view} AS SELECT id, {c} AS n FROM {t}", f"DROP VIEW {view}"),
+        (f"DROP VIEW IF EXISTS {view}", f"CREATE VIEW IF NOT EXISTS {view} AS SELECT id FROM {t}"),
+        (
+            f"CREATE TRIGGER {trigger} AFTER INSERT ON {t} BEGIN UPDATE {u} SET id = id WHERE id = new.id; END",
+            f"DROP TRIGGER {trigger}",
+        ),
+        (
+            f"CREATE TRIGGER {trigger} AFTER DELETE ON {t} BEGIN INSERT INTO {u} (id) VALUES (NULL); END",
+            f"DROP TRIGGER {trigger}",
+        ),
+        (f"DROP TRIGGER IF EXISTS {trigger}", "SELECT 1"),
+        (f"INSERT INTO {t} (id) VALUES ({100 + serial})", f"DELETE FROM {t} WHERE id = {100 + serial}"),
+        (f"INSERT INTO {t} (id, {c}) SELECT id + 1000, {d} FROM {u} WHERE id > 99", f"DELETE FROM {t} WHERE id > 1099"),
+        (f"INSERT OR REPLACE INTO {t} (id, {c}) VALUES (101, 'p')", f"DELETE FROM {t} WHERE id = 101"),
+        (f"UPDATE {t} SET {c} = 5 WHERE id = 100", f"UPDATE {t} SET {c} = NULL WHERE id = 100"),
+        (f"DELETE FROM {t} WHERE id = 101", "SELECT 1"),
+        (f"DROP TABLE {t}", made),
+    ]
+    up, down = draw.choice(pairs)
+    return up, draw.choice(pairs)[1] if draw.random() < 0.08 else down
