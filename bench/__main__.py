@@ -1,6 +1,7 @@
 """Print start-up times and served requests beside wrangler's, and the HTTP requests of every command.
 
     python -m bench [--runs N]
+    python -m bench check
 
 Start-up: both tools in turn, as whole processes, on one sample project with the twelve migrations applied. Requests:
 the commands against the D1 HTTP API on loopback, counted by the server. Needs what the tests need.
@@ -19,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench import check
 from bench.serving import serving
 from d1ops.database.sqlite import SqliteDatabase
 from tests.support.cloudflare import ACCOUNT, EDIT_TOKEN, FakeCloudflare
@@ -29,6 +31,9 @@ GOAL = 8
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["check"]:
+        check.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=7, help="counted runs of each command, after one warm-up")
     runs = parser.parse_args().runs

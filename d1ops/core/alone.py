@@ -1,4 +1,4 @@
-"""Does a rollback hold by itself, with every later migration applied, or only after those were undone?
+"""Whether a rollback holds by itself, with every later migration applied, or only after those were undone.
 
 Afterwards the database must be as if the migration had never been applied (`core.proof`). That needs a replay without
 it, and a replay for every migration would grow with the square of their number. So only those later statements run
@@ -87,7 +87,9 @@ class Units:
         self._touching: dict[str, list[int]] = {}
         self._writing: dict[str, list[int]] = {}
         for number, unit in enumerate(self.all):
-            for name in unit.footprint.touches | {n for n in unit.footprint.writes if not n.startswith((BEGINS, CEASES))}:
+            for name in unit.footprint.touches | {
+                n for n in unit.footprint.writes if not n.startswith((BEGINS, CEASES))
+            }:
                 self._touching.setdefault(name, []).append(number)
             for name in unit.footprint.writes:
                 self._writing.setdefault(name, []).append(number)
@@ -238,7 +240,10 @@ def stand(
         or EVERYTHING in back
         or (VIEWS in back and not whole.followers_hold)
     )
-    if is_small and not dependent and not (step.rollback and units.meets_later(number, step.rollback)):
+    # Others may refer to rows that it inserted among theirs, whatever the statements say.
+    is_among_others = any(table not in step.made.tables for table, _ in step.made.rows)
+    meets = step.rollback is not None and units.meets_later(number, step.rollback)
+    if is_small and not (dependent or meets or is_among_others):
         return Standing((), frozenset())
     if is_small:
         with suppress(UnicodeDecodeError, _Differs):

@@ -99,9 +99,7 @@ class Reach:
         """Whether there is any view or trigger."""
         return bool(self._followers)
 
-    def tables(
-        self, statements: Collection[ScriptStatement], *, also: Iterable[str] = ()
-    ) -> frozenset[str] | None:
+    def tables(self, statements: Collection[ScriptStatement], *, also: Iterable[str] = ()) -> frozenset[str] | None:
         """Return the tables and views that the statements can reach, and the objects in `also`; None for everything."""
         waiting: list[tuple[str, bool]] = [(name, False) for name in also]
         named = set(also)
@@ -150,7 +148,7 @@ class Reach:
 
 
 def followers_hold(image: bytes) -> bool:
-    """Whether every view and trigger of an image speaks of what is there. ALTER TABLE asks them all, so one is tried."""
+    """Whether every view and trigger of an image speaks of what is there: ALTER TABLE, which asks them all, is tried."""
     with closing(opened(image)) as engine, engine.unlimited():
         engine.ask("CREATE TABLE d1ops_once (before)")
         try:

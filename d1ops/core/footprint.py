@@ -70,9 +70,7 @@ class Observed:
     overwrites: tuple[str, ...]
 
 
-def observe(
-    engine: Engine, statements: Sequence[ScriptStatement], links: Links, *, is_brief: bool = False
-) -> Observed:
+def observe(engine: Engine, statements: Sequence[ScriptStatement], links: Links, *, is_brief: bool = False) -> Observed:
     """Run a script and tell its footprints; `is_brief` leaves out what follows from the schema's own texts, and
     `overwrites`. Raises StatementRejected, with the place, when the script does not run."""
     if is_brief:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from d1ops.core.excerpt import words
@@ -40,15 +41,13 @@ def uses_of_order(table: str, statement: ScriptStatement) -> Iterator[str]:
     place = f"({statement.path}:{statement.line})"
     if _inserts_by_position(tokens, fold(table)):
         yield f"INSERT INTO {table} without column names {place}"
-    if any(_is_star(before, after) for before, after in zip(tokens, tokens[1:], strict=False)):
+    if any(_is_star(before, after) for before, after in itertools.pairwise(tokens)):
         yield f"SELECT * {place}"
 
 
 def _later(catalog: Catalog, index: int, queries: Sequence[Query]) -> Iterator[ScriptStatement]:
     scripts: list[Script] = [migration.script for migration in catalog.migrations[index:]]
-    scripts += [
-        m.rollback for n, m in enumerate(catalog.migrations) if m.rollback is not None and n != index
-    ]
+    scripts += [m.rollback for n, m in enumerate(catalog.migrations) if m.rollback is not None and n != index]
     for script in scripts:
         try:
             yield from script.statements
@@ -73,4 +72,6 @@ def _inserts_by_position(tokens: Sequence[Token], table: str) -> bool:
 
 def _is_star(before: Token, after: Token) -> bool:
     """Whether two tokens begin a list of all columns: not the star of a product or of `count(*)`."""
-    return after.text == "*" and (before.upper in ("SELECT", "DISTINCT", "ALL", "RETURNING") or before.text in (",", "."))
+    return after.text == "*" and (
+        before.upper in ("SELECT", "DISTINCT", "ALL", "RETURNING") or before.text in (",", ".")
+    )

@@ -93,9 +93,7 @@ def judge(
             if one is not None:
                 tell("alone", step.migration)
                 is_proved = one.verdict.is_proved
-                standing = stand(
-                    index, steps, units, cursor, whole, run, is_proved=is_proved, is_thorough=is_thorough
-                )
+                standing = stand(index, steps, units, cursor, whole, run, is_proved=is_proved, is_thorough=is_thorough)
                 needed = standing.needed_by | children[index]
                 judged.append(
                     replace(

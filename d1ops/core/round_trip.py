@@ -158,9 +158,7 @@ def _final(
     return losses
 
 
-def attempt(
-    run: RunScript, image: bytes, script: Sequence[ScriptStatement], problem: str
-) -> tuple[bytes, Causes]:
+def attempt(run: RunScript, image: bytes, script: Sequence[ScriptStatement], problem: str) -> tuple[bytes, Causes]:
     """Run a script; raise Unproven, beginning with `problem`, where the database rejects it."""
     try:
         return run(image, script)

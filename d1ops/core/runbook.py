@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.foreign_keys import read_foreign_keys
-from d1ops.core.verdict import REACH, Verdict, joined
 from d1ops.core.runbook_text import (
     EMERGENCY,
     LEGEND,
@@ -24,6 +23,7 @@ from d1ops.core.runbook_text import (
     WRONG_REBUILD,
 )
 from d1ops.core.sql import quote_identifier, quote_text
+from d1ops.core.verdict import REACH, Verdict, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

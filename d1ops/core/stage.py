@@ -16,8 +16,8 @@ from d1ops.core.footprint import Footprint, observe
 from d1ops.core.made import made_between
 from d1ops.core.mirror import schema_of
 from d1ops.core.replay import run_script
-from d1ops.core.trial import opened
 from d1ops.core.sql import fold
+from d1ops.core.trial import opened
 from d1ops.errors import ScriptError, StatementRejected
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ class Stage:
 def advance(cursor: Engine, migration: Migration, links: Links, *, is_thorough: bool = False) -> Stage:
     """Run a migration on `cursor`, which holds the database before it, and return its stage.
 
-    The stage is an excerpt, but for `is_thorough`, and where an excerpt would not do. Raises ScriptError for a migration that cannot be read and StatementRejected, with the place, for one that does not
-    run. A rollback script that cannot be read or does not run is left to its trial.
+    The stage is an excerpt, but for `is_thorough`, and where an excerpt would not do. A rollback script that cannot be
+    read or does not run is left to its trial. Raises ScriptError for a migration that cannot be read and
+    StatementRejected, with the place, for one that does not run.
     """
     forward = migration.script.statements
     back = _rollback_statements(migration)

@@ -157,7 +157,7 @@ def _refuse_other_engines(folder: Path, migrations: str) -> None:
     if provider != "sqlite":
         raise CatalogError(
             f"{migrations}/migration_lock.toml names {provider or 'no provider'}, and D1 runs SQLite",
-            hint="write the migrations with provider = \"sqlite\" in schema.prisma",
+            hint='write the migrations with provider = "sqlite" in schema.prisma',
         )
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from d1ops.core.catalog import Catalog
 from d1ops.errors import CatalogError
 from d1ops.ops.workspace import read_catalog
 from tests.support.node import NODE, WRANGLER, node_environment
@@ -17,6 +16,8 @@ from tests.support.node import NODE, WRANGLER, node_environment
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from d1ops.core.catalog import Catalog
 
 SQL = "CREATE TABLE t{0} (id INTEGER PRIMARY KEY, note TEXT);\n"
 DOWN = "DROP TABLE t{0};\n"
@@ -28,7 +29,10 @@ def journal(*tags: str) -> str:
     return json.dumps({**JOURNAL, "entries": entries})
 
 
-DRIZZLE = "CREATE TABLE `a` (\n\t`id` integer PRIMARY KEY NOT NULL\n);\n--> statement-breakpoint\nCREATE INDEX `i` ON `a` (`id`);"
+DRIZZLE = (
+    "CREATE TABLE `a` (\n\t`id` integer PRIMARY KEY NOT NULL\n);\n--> statement-breakpoint\n"
+    "CREATE INDEX `i` ON `a` (`id`);"
+)
 PLAIN = "migrations/*.sql"
 FOLDERS = "migrations/*/migration.sql"
 
@@ -47,7 +51,11 @@ READ: dict[str, tuple[str, dict[str, str], list[str], int]] = {
     ),
     "times as numbers": (
         PLAIN,
-        {"20240101120000_a.sql": SQL.format(1), "20231231235959-b.sql": SQL.format(2), "20240101120001.c.sql": "SELECT 1;"},
+        {
+            "20240101120000_a.sql": SQL.format(1),
+            "20231231235959-b.sql": SQL.format(2),
+            "20240101120001.c.sql": "SELECT 1;",
+        },
         ["20231231235959-b.sql", "20240101120000_a.sql", "20240101120001.c.sql"],
         0,
     ),

@@ -91,7 +91,7 @@ def check(
         seconds=round(seconds, 3),
         problems=sum(map(len, problems.values())) + (len(way.problems) if way else 0),
     )
-    call.answer(_lines(done, problems, seconds))
+    call.answer(_lines(done, problems, seconds, folders.rollbacks))
     return ExitCode.NO if problems or (way is not None and not way.holds) else ExitCode.DONE
 
 
@@ -148,7 +148,7 @@ def _way_document(way: WholeWay) -> Document:
 # -- text ----------------------------------------------------------------------------------------------------
 
 
-def _lines(done: Checked, problems: Mapping[int, tuple[str, ...]], seconds: float) -> list[str]:
+def _lines(done: Checked, problems: Mapping[int, tuple[str, ...]], seconds: float, rollbacks: str) -> list[str]:
     from d1ops.cli.text import count, table
     from d1ops.core.verdict import REACH, Verdict, joined
 
@@ -166,12 +166,14 @@ def _lines(done: Checked, problems: Mapping[int, tuple[str, ...]], seconds: floa
         ],
     )
     for one in done.judged:
-        migration = one.migration
-        lines += [f"problem: {migration.label} {text}" for text in problems.get(migration.number, ())]
-        if one.verdict is Verdict.UNPROVEN and migration.rollback is None and migration.number in problems:
-            lines.append(f"  try: d1ops rollback-script {migration.label}, or -- d1ops: irreversible REASON in its file")
-        shown = set(problems.get(migration.number, ()))
-        lines += [f"warning: {migration.label} {text}" for text in one.warnings if text not in shown]
+        label = one.migration.label
+        wrong = problems.get(one.migration.number, ())
+        lines += [f"problem: {label} {text}" for text in wrong]
+        if wrong and not one.verdict.is_proved:
+            script = one.migration.rollback.path if one.migration.rollback else f"{rollbacks}/{label}_rollback.sql"
+            what = "mend" if one.migration.rollback else "write"
+            lines.append(f"  try: {what} {script}, or say there why not: -- d1ops: irreversible REASON")
+        lines += [f"warning: {label} {text}" for text in one.warnings if text not in wrong]
     if done.stopped is not None:
         migration, reason = done.stopped
         lines.append(f"problem: {migration.label} does not run after the earlier ones: {reason}")
