@@ -2,6 +2,7 @@
 
     python -m bench [--runs N]
     python -m bench audit
+    python -m bench check
 
 Start-up: both tools in turn, as whole processes, on one sample project with the twelve migrations applied. Requests:
 the commands against the D1 HTTP API on loopback, counted by the server. Needs what the tests need.
@@ -20,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import audit
+from bench import audit, check
 from bench.serving import serving
 from d1ops.database.sqlite import SqliteDatabase
 from tests.support.cloudflare import ACCOUNT, EDIT_TOKEN, FakeCloudflare
@@ -33,6 +34,9 @@ GOAL = 8
 def main() -> None:
     if sys.argv[1:2] == ["audit"]:
         audit.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["check"]:
+        check.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=7, help="counted runs of each command, after one warm-up")

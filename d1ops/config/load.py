@@ -191,10 +191,10 @@ def _catalog(
     if migrations is None:
         migrations = _first_folder(project, "migrations", "db/migrations")
     pattern = entry.migrations_pattern
-    if pattern not in (None, f"{migrations}/*.sql") and "migrations" not in explicit:
+    if pattern not in (None, f"{migrations}/*.sql", f"{migrations}/*/migration.sql") and "migrations" not in explicit:
         raise wrangler.document.problem(
             f"{chosen.key}.migrations_pattern {pattern!r} names files that d1ops would not see: it reads the "
-            f".sql files of one folder",
+            f".sql files of one folder, or a migration.sql in each folder below it",
             key=f"{chosen.key}.migrations_pattern",
             hint="catalog.migrations in config/<env>.toml, naming that folder",
         )

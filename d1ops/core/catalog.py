@@ -1,7 +1,8 @@
 """The catalog: migration files and rollback scripts, parsed by name and paired by number.
 
 The order is wrangler's: by the number before the first underscore, not by text (0002 before 0010, 9 before 10).
-The name that the ledger holds is the file's name.
+The name that the ledger holds is the file's name, or where every migration has a folder of its own
+(`20240101_init/migration.sql`, as Prisma and Drizzle write them) its path below the migrations folder.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from d1ops.core.sql import decode, read_script, tokens
 from d1ops.errors import CatalogError, DuplicateNumber, NoRollbackScript, UnknownMigration, UnpairedRollback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from d1ops.core.chunked import Chunked
     from d1ops.core.sql import ScriptStatement
 
-_NUMBERED = re.compile(r"(?P<number>\d+)(?:[_\-.](?P<name>.*))?\.sql", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?P<number>\d+)(?:[_\-.](?P<name>[^/]*))?(?:\.sql|/[^/]*\.sql)", re.IGNORECASE)
 _IRREVERSIBLE = re.compile(r"--\s*d1ops:\s*irreversible\b[ \t]*(?P<reason>[^\n]*)", re.IGNORECASE)
 
 
@@ -168,6 +169,25 @@ def _match(file: str, folder: str) -> re.Match[str]:
             hint="name it like 0013_what_it_does.sql, or move it out of the folder",
         )
     return match
+
+
+def refuse_other_order(catalog: Catalog, tags: Sequence[str], journal: str) -> None:
+    """Raise CatalogError unless Drizzle's journal (`tags` in its order) and the numbers of the files, by which wrangler
+    goes, put the migrations in one order. Files that the journal does not list have no say."""
+    own = [migration.file.partition("/")[0].removesuffix(".sql") for migration in catalog.migrations]
+    missing = [tag for tag in tags if tag not in own]
+    if missing:
+        raise CatalogError(
+            f"{journal} lists {missing[0]}, and there is no such migration",
+            hint="bring the file back, or remove the entry with drizzle-kit drop",
+        )
+    listed = [tag for tag in own if tag in tags]
+    for by_number, by_journal in zip(listed, tags, strict=False):
+        if by_number != by_journal:
+            raise CatalogError(
+                f"{journal} runs {by_journal} where wrangler, which goes by the number of the file, runs {by_number}",
+                hint="rename the files so that their numbers follow the journal",
+            )
 
 
 def refuse_down_files(files: Iterable[str], folder: str) -> None:

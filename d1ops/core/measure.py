@@ -238,8 +238,9 @@ def _is_in_place(engine: Engine, before: str, table: str, now: str) -> bool:
 
 
 def _is_virtual(engine: Engine, schema: str, table: str) -> bool:
-    listed = "SELECT 1 FROM pragma_table_list WHERE schema = ? AND name = ? AND type = 'virtual'"
-    return bool(engine.ask(listed, (schema, table)))
+    # Only a virtual table has no page of its own; pragma_table_list would look at every table each time.
+    listed = f"SELECT 1 FROM {schema}.sqlite_master WHERE type = 'table' AND name = ? AND rootpage = 0"
+    return bool(engine.ask(listed, (table,)))
 
 
 def _has_rowid(engine: Engine, schema: str, table: str) -> bool:

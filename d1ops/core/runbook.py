@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.foreign_keys import read_foreign_keys
-from d1ops.core.reversibility import Verdict
 from d1ops.core.runbook_text import (
     EMERGENCY,
     LEGEND,
@@ -24,12 +23,13 @@ from d1ops.core.runbook_text import (
     WRONG_REBUILD,
 )
 from d1ops.core.sql import quote_identifier, quote_text
+from d1ops.core.verdict import REACH, Verdict, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from d1ops.core.engine import Engine
-    from d1ops.core.reversibility import Reversibility
+    from d1ops.core.verdict import Reversibility
 
 WIDTH = 100
 
@@ -157,23 +157,11 @@ def _matrix(judged: Sequence[Reversibility]) -> str:
 def _briefly(one: Reversibility) -> str:
     if not one.verdict.is_proved:
         return "see its section"
-    return _joined(one.lost, most=3)
-
-
-def _joined(lost: Sequence[str], *, most: int = 1000) -> str:
-    """Say what is lost, each beginning once, and only how many where it is more than `most` of a kind."""
-    found: list[str] = []
-    for beginning, kind in (("all rows of ", "tables"), ("the values of ", "columns"), ("the ", "inserts")):
-        names = [text.removeprefix(beginning) for text in lost if text.startswith(beginning)]
-        lost = [text for text in lost if not text.startswith(beginning)]
-        if len(names) > most:
-            names = [f"{len(names)} {kind}"]
-        found += [beginning + ", ".join(names)] if names else []
-    return ", ".join(found) or "nothing"
+    return joined(one.lost, most=3)
 
 
 def _reach(one: Reversibility) -> str:
-    return {True: "alone", False: "cascade only", None: "-"}[one.alone]
+    return REACH[one.alone]
 
 
 def _irreversible(judged: Sequence[Reversibility]) -> str:
@@ -194,7 +182,7 @@ def _section(one: Reversibility, later: Sequence[Reversibility], note: str) -> s
     lines = [f"### {migration.label} {migration.name}\n", _headline(one, later), ""]
     lines += [_item(text) for text in _makes(one)]
     if one.verdict.is_proved:
-        lines.append(_item(f"its rollback destroys: {_joined(one.lost)}"))
+        lines.append(_item(f"its rollback destroys: {joined(one.lost)}"))
     else:
         lines += [_item(f"why not: {text}") for text in one.evidence]
     lines += [_item(f"warning: {text}") for text in one.warnings]

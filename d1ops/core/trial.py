@@ -7,56 +7,39 @@ script runs on a database of its own.
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import apsw
 
 from d1ops.core import rules
-from d1ops.core.engine import Engine, Rejected
+from d1ops.core.engine import Engine
 from d1ops.core.mirror import schema_of
-from d1ops.core.rehearsal import BEFORE
-from d1ops.core.replay import rejected_in_script
+from d1ops.core.rehearsal import BEFORE, rehearse
 from d1ops.core.rows import generate
-from d1ops.core.sql import fold, significant
-from d1ops.core.values import Statement
+from d1ops.core.sql import fold
 from d1ops.core.variation import vary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from d1ops.core.catalog import Catalog
+    from d1ops.core.rehearsal import Cause
     from d1ops.core.schema import Schema
     from d1ops.core.sql import ScriptStatement
 
 
-class Stages:
-    """The database after each migration, as images: only what the migrations themselves make and insert.
+Causes: TypeAlias = "dict[str, list[Cause]]"
+"""Which statements took rows or values of which table (folded)."""
 
-    `overwrites` has for each migration what `overwritten_by` returns. Raises ScriptError for a migration that cannot be
-    read, StatementRejected for one that does not run.
-    """
+RunScript: TypeAlias = "Callable[[bytes, Sequence[ScriptStatement]], tuple[bytes, Causes]]"
+"""Runs a script as one transaction on a database that holds what an image holds, and returns the image after it.
+Raises StatementRejected. `run_in_memory` is one; `ops.check` has one for any database."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._images = [b""]
-        self.overwrites: list[tuple[Overwrite, ...]] = []
-        with closing(Engine.memory()) as engine:
-            for migration in catalog.migrations:
-                self.overwrites.append(overwritten_by(engine, migration.script.statements))
-                self._images.append(engine.serialize())
 
-    def before(self, index: int) -> bytes:
-        """The image without the migration at `index` and all later ones."""
-        return self._images[index]
-
-    def after(self, index: int) -> bytes:
-        """The image with the migration at `index` as the newest."""
-        return self._images[index + 1]
-
-    @property
-    def last(self) -> bytes:
-        """The image with all migrations."""
-        return self._images[-1]
+def run_in_memory(image: bytes, statements: Sequence[ScriptStatement]) -> tuple[bytes, Causes]:
+    """Run a script on a copy of an image. Raises StatementRejected, with the place."""
+    with closing(opened(image)) as engine:
+        causes = rehearse(engine, statements)
+        return engine.serialize(), causes
 
 
 def opened(image: bytes) -> Engine:
@@ -124,59 +107,3 @@ def data_columns(engine: Engine, table: str, schema: str = "main") -> list[str]:
     """Return the columns that hold values of their own; generated ones are left out."""
     rows = engine.ask("SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden = 0", (table, schema))
     return [str(name) for (name,) in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Overwrite:
-    """What a migration may overwrite or delete: `table`, or `table.column`. `is_whole` tells that a DELETE without a
-    condition does it, so that rows of a trial show what becomes of any row."""
-
-    name: str
-    is_whole: bool
-
-    @property
-    def table(self) -> str:
-        """The table, in lower case."""
-        return self.name.partition(".")[0]
-
-
-def overwritten_by(engine: Engine, statements: Sequence[ScriptStatement]) -> tuple[Overwrite, ...]:
-    """Run a migration and tell what its statements may overwrite or delete of what was there before, as SQLite's
-    authorizer names it, triggers and foreign key actions included."""
-    there = {table.lower(): {c.lower() for c in data_columns(engine, table)} for table in data_tables(engine)}
-    found: dict[str, bool] = {}
-    is_whole = False
-
-    def note(action: int, first: str | None, second: str | None, database: str | None, trigger: str | None) -> None:
-        del database, trigger
-        table, column = (first or "").lower(), (second or "").lower()
-        if action == apsw.SQLITE_DELETE and table in there:
-            found[table] = is_whole and found.get(table, True)
-        elif action == apsw.SQLITE_UPDATE and column in there.get(table, ()):
-            found[f"{table}.{column}"] = is_whole and found.get(f"{table}.{column}", True)
-
-    writes = [note if s.verb in _WRITES else None for s in statements]
-
-    def advance(index: int) -> None:
-        nonlocal is_whole
-        following = statements[index + 1].sql if index + 1 < len(statements) else ""
-        is_whole = _is_bare_delete(following)
-        engine.on_action = writes[index + 1] if index + 1 < len(writes) else None
-
-    try:
-        advance(-1)
-        engine.run([Statement(s.sql) for s in statements], after=advance)
-    except Rejected as error:
-        raise rejected_in_script(error, statements) from None
-    finally:
-        engine.on_action = None
-    return tuple(Overwrite(name, whole) for name, whole in sorted(found.items()))
-
-
-def _is_bare_delete(sql: str) -> bool:
-    """Whether a statement is DELETE FROM and the name of a table, and nothing else."""
-    words = [token.upper for token in significant(sql) if token.kind != "semicolon"]
-    return words[:2] == ["DELETE", "FROM"] and len(words) == 3
-
-
-_WRITES = frozenset(("INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"))

@@ -150,8 +150,8 @@ def refuse(prepared: Prepared, consent: Consent) -> None:
         raise LossRefused(
             f"the change would lose what nobody named: {', '.join(open_losses)}",
             open_losses,
-            hint=f"d1ops rehearse {_name_of(prepared.plan.steps[-1])} --safe FILE writes a script that does the same and"
-            " keeps them, where there is one; a loss is accepted only by its name: --accept-loss TABLE,TABLE.COLUMN",
+            hint=f"d1ops rehearse {_name_of(prepared.plan.steps[-1])} --safe FILE writes a script that does the"
+            " same and keeps them, where there is one; a loss is accepted by name alone: --accept-loss TABLE,TABLE.COLUMN",
         )
     if prepared.drift:
         raise StructureRefused(

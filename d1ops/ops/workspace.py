@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from d1ops.core import rules
-from d1ops.core.catalog import Catalog, build_catalog
 from d1ops.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from d1ops.core.catalog import Catalog
     from d1ops.core.queries import Query
     from d1ops.database.base import Database
 
@@ -93,11 +93,14 @@ class Workspace:
 
 
 def read_catalog(project: Path, migrations: str, rollbacks: str) -> Catalog:
-    """Read both folders of a project. A missing folder of rollback scripts is an empty one.
+    """Read both folders of a project, in whichever layout (`ops.layout`). Without a folder of rollback scripts there
+    are none, but for those below the migrations folder.
 
-    Files are taken as wrangler takes them: regular `*.sql` files, no links, no names that begin with a dot. Raises
-    ConfigError for a missing migrations folder or an unreadable file, and what `build_catalog` raises.
+    Raises ConfigError for a missing migrations folder or an unreadable file, CatalogError for a layout that cannot be
+    read rightly, and what `build_catalog` raises.
     """
+    from d1ops.ops.layout import read_layout
+
     folder = project / migrations
     if not folder.is_dir():
         raise ConfigError(
@@ -105,9 +108,7 @@ def read_catalog(project: Path, migrations: str, rollbacks: str) -> Catalog:
             key="catalog.migrations",
             hint="run d1ops in the project's folder, or set catalog.migrations in config/<env>.toml",
         )
-    return build_catalog(
-        _files(folder), _files(project / rollbacks), migrations_folder=migrations, rollbacks_folder=rollbacks
-    )
+    return read_layout(project, migrations, rollbacks)
 
 
 def read_queries(project: Path, queries: str) -> tuple[Query, ...]:
@@ -116,20 +117,7 @@ def read_queries(project: Path, queries: str) -> tuple[Query, ...]:
     Raises ConfigError for an unreadable file, and what `parse_queries` raises.
     """
     from d1ops.core.queries import parse_queries
+    from d1ops.ops.layout import sql_files
 
-    files = _files(project / queries)
+    files = sql_files(project / queries)
     return tuple(query for name, data in files.items() for query in parse_queries(data, f"{queries}/{name}"))
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    if not folder.is_dir():
-        return {}
-    found: dict[str, bytes] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() != ".sql" or path.name.startswith(".") or path.is_symlink() or not path.is_file():
-            continue
-        try:
-            found[path.name] = path.read_bytes()
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}", file=path) from None
-    return found

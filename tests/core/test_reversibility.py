@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d1ops.core.catalog import Catalog, Migration, Script, build_catalog
+from d1ops.core.replay import replay, run_script
 from d1ops.core.reversibility import Made, Reversibility, Verdict, judge
 from d1ops.core.sql import split
+from d1ops.core.trial import user_schema
 from d1ops.errors import ScriptError, StatementRejected
 from d1ops.ops.workspace import read_catalog
 from tests.support.project import REPOSITORY
@@ -91,6 +94,20 @@ def test_the_sample_says_what_stands_on_what(sample: dict[str, Reversibility]) -
         "0006": ["0011"],
     }
     assert "0011 does not run: db/migrations/0011_performance_indexes.sql:16:1" in sample["0003"].obstacles[0]
+
+
+@pytest.mark.parametrize("label", ["0007", "0009"])
+def test_what_is_lossy_comes_back_to_the_very_schema(label: str) -> None:
+    migrations = read_catalog(REPOSITORY, "db/migrations", "db/rollbacks").migrations
+    position = [migration.label for migration in migrations].index(label)
+    migration = migrations[position]
+    assert migration.rollback is not None
+    with closing(replay(migrations[:position])) as engine:
+        before = user_schema(engine).text()
+        run_script(engine, migration.script.statements)
+        assert user_schema(engine).text() != before
+        run_script(engine, migration.rollback.statements)
+        assert user_schema(engine).text() == before
 
 
 def up_to(label: str, *also: str) -> Catalog:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.catalog import Catalog, Script
 from d1ops.core.replay import replay
-from d1ops.core.reversibility import judge_one
+from d1ops.core.reversibility import judge
 from d1ops.core.tables import read_tables
 from d1ops.core.trial import fill, filled, opened
 from d1ops.ops.workspace import read_catalog
@@ -116,7 +116,7 @@ def run(subject: Subject, mutant: Mutant) -> Result:
     text = "".join(f"{sql}\n;\n" for sql in mutant.statements)
     assert subject.migration.rollback is not None
     changed = replace(subject.migration, rollback=Script(subject.migration.rollback.path, text.encode()))
-    judged = judge_one(Catalog((*subject.catalog.migrations[:-1], changed)), changed)
+    (judged,) = judge(Catalog((*subject.catalog.migrations[:-1], changed)), only={changed.number})
     caught: str | None = judged.evidence[0]
     if judged.verdict.is_proved:
         caught = next((text for text in judged.warnings if "another order" in text or "rowid" in text), None)

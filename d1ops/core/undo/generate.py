@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.catalog import Catalog, Script
 from d1ops.core.replay import replay, run_script
-from d1ops.core.reversibility import ROWS, SEED, STOPPED_BY_NEW_ROWS, Verdict, judge_one
+from d1ops.core.reversibility import ROWS, SEED, Verdict, judge
+from d1ops.core.round_trip import STOPPED_BY_NEW_ROWS
 from d1ops.core.sql import decode, split
 from d1ops.core.trial import filled, opened
 from d1ops.core.undo.draft import draft
@@ -202,7 +203,7 @@ class _Trial:
         """Judge a script that was tried."""
         replaced = replace(self.migration, rollback=script)
         catalog = Catalog(tuple(replaced if m is self.migration else m for m in self.catalog.migrations))
-        judged = judge_one(catalog, replaced, rows=self.rows, seed=self.seed)
+        (judged,) = judge(catalog, only={replaced.number}, rows=self.rows, seed=self.seed)
         standing, reasons = _standing(judged, tried)
         return Rollback(self.migration, script, standing, judged, reasons, changes=tried.changes)
 
