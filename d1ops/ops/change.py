@@ -151,7 +151,7 @@ def refuse(prepared: Prepared, consent: Consent) -> None:
             f"the change would lose what nobody named: {', '.join(open_losses)}",
             open_losses,
             hint=f"d1ops rehearse {_name_of(prepared.plan.steps[-1])} --safe FILE writes a script that does the"
-            " same and keeps them, where there is one; a loss is accepted by name alone: --accept-loss TABLE,TABLE.COLUMN",
+            " same and keeps them, where there is one; accept a loss by name alone: --accept-loss TABLE,TABLE.COLUMN",
         )
     if prepared.drift:
         raise StructureRefused(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.catalog import Catalog
 from d1ops.core.engine import Engine
+from d1ops.core.lint.files import lint_files
 from d1ops.core.lossless import bindings, reader_of
 from d1ops.core.mirror import build_schema, schema_of
 from d1ops.core.replay import run_script
@@ -23,7 +24,9 @@ from d1ops.errors import ScriptError, StatementRejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+    from pathlib import Path
 
+    from d1ops.core.audit.finding import Finding
     from d1ops.core.catalog import Migration
     from d1ops.core.queries import Query
     from d1ops.core.sql import ScriptStatement
@@ -195,3 +198,17 @@ def _read(database: Database) -> bytes:
             engine.ask("PRAGMA ignore_check_constraints = OFF")
         build_schema(engine, [o for o in schema.objects if o.type == "trigger"])
         return engine.serialize()
+
+
+def lint_names(project: Path, migrations: str, rollbacks: str) -> list[Finding]:
+    """Find what in the names of the files keeps two folders from being a catalog."""
+
+    def names(folder: Path) -> list[str]:
+        return [path.name for path in folder.glob("*.sql")] if folder.is_dir() else []
+
+    return lint_files(
+        names(project / migrations),
+        names(project / rollbacks),
+        migrations_folder=migrations,
+        rollbacks_folder=rollbacks,
+    )

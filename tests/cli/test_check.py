@@ -104,3 +104,51 @@ def test_strict_takes_warnings_for_problems(project: Shell) -> None:
     ended = project.ok("check")
     assert "warning: 0004 table reviews has its columns in another order after the rollback" in ended.out
     assert project("check", "--strict").code == 1
+
+
+def test_the_lint_is_part_of_the_answer(project: Shell) -> None:
+    assert project.ok("check", "--format", "json").json["findings"] == []
+    project.migration("0004_gone.sql", "CREATE TABLE z (id);\nDELETE FROM z;\n")
+    project.rollback("0004_rollback.sql", "DROP TABLE z;\n")
+    ended = project("check")
+    assert ended.code == 1
+    assert "warning: db/migrations/0004_gone.sql:2: DELETE without WHERE deletes every row" in ended.out
+    assert project("check", "--fail-on", "error").code == 0
+    found = project("check", "--format", "json").json["findings"]
+    assert [(f["rule"], f["path"], f["line"]) for f in found] == [
+        ("destructive-step", "db/migrations/0004_gone.sql", 2)
+    ]
+    assert project("check", "3", "--format", "json").json["findings"] == []
+    project.migration(
+        "0004_gone.sql",
+        "CREATE TABLE z (id);\n-- d1ops: ignore destructive-step it is empty\nDELETE FROM z;\n",
+    )
+    assert project.ok("check", "--format", "json").json["ignored"] == 1
+
+
+def test_every_form_of_report_tells_of_rollbacks_and_scripts(project: Shell) -> None:
+    project.migration("0004_more.sql", "CREATE TABLE z (id);\n")
+    project.rollback("0004_rollback.sql", "DROP TABLE zz;\n")
+    ended = project("check", "--format", "sarif", "--report", "check.html", "--report", "check.xml")
+    assert ended.code == 1
+    results = ended.json["runs"][0]["results"]
+    assert {(r["ruleId"], r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]) for r in results} == {
+        ("unproven-rollback", "db/rollbacks/0004_rollback.sql"),
+        ("unreadable-script", "db/rollbacks/0004_rollback.sql"),
+    }
+    assert "no such table: zz" in (project.root / "check.html").read_text()
+    assert "no such table: zz" in (project.root / "check.xml").read_text()
+    shown = project("check", "--format", "github").out
+    assert "::error " in shown
+    assert "file=db/rollbacks/0004_rollback.sql" in shown
+
+
+def test_names_that_make_no_catalog_are_all_shown(project: Shell) -> None:
+    project.migration("0002_again.sql", "SELECT 1;\n")
+    project.migration("0004_x.down.sql", "SELECT 1;\n")
+    ended = project("check")
+    assert ended.code == 1
+    assert "[duplicate-number]" in ended.out
+    assert "[down-file]" in ended.out
+    found = project("check", "--format", "json").json
+    assert {f["rule"] for f in found["findings"]} == {"duplicate-number", "down-file"}

@@ -214,10 +214,7 @@ def _answer(call: Call, found: Findings, summary: Summary, advised: list[str]) -
             call.answer(rendered(call.format.value, found, call.document).rstrip("\n").split("\n"))
         case FindingsFormat.GITHUB:
             call.answer(github.workflow_commands(found))
-            file = os.environ.get(github.SUMMARY_VARIABLE)
-            if file:
-                with Path(file).open("a", encoding="utf-8") as summaries:
-                    summaries.write(github.summary(found))
+            github.write_summary(found, os.environ)
         case _:
             lines = text(
                 found,

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from d1ops.cli import complete
 from d1ops.cli.call import Call
+from d1ops.cli.commands.audit import FailOn
 from d1ops.cli.declare import command
-from d1ops.errors import ExitCode
+from d1ops.cli.reports.files import FindingsFormat
+from d1ops.errors import CatalogError, ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from d1ops.cli.documents import Document
+    from d1ops.cli.reports.model import Findings
+    from d1ops.core.audit.finding import Finding
     from d1ops.core.catalog import Catalog, Migration
     from d1ops.core.verdict import Reversibility
     from d1ops.core.whole_way import WholeWay
@@ -28,7 +35,14 @@ _STAGES = {
 }
 
 
-@command("check", "d1ops check", "d1ops check 0007 0009", "d1ops check --allow 0004 --format json")
+@command(
+    "check",
+    "d1ops check",
+    "d1ops check 0007 0009",
+    "d1ops check --allow 0004 --format json",
+    "d1ops check --report check.sarif --format github",
+    formats=FindingsFormat,
+)
 def check(
     call: Call,
     numbers: Annotated[
@@ -53,22 +67,65 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="A warning makes the answer no too.")] = False,
     rows: Annotated[int, typer.Option("--rows", min=1, max=1000, help="How many rows every table gets.")] = 3,
     seed: Annotated[int, typer.Option("--seed", help="Another seed makes other rows.")] = 1,
+    fail_on: Annotated[
+        FailOn, typer.Option("--fail-on", help="Exit 1 for a finding of the lint of this severity or a weightier one.")
+    ] = FailOn.WARNING,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            show_default=False,
+            help="Write a report too, once for each kind: FILE ends in .html, .sarif, .xml (JUnit), .json or .md.",
+        ),
+    ] = None,
 ) -> ExitCode:
-    """Prove every rollback on generated rows.
+    """Prove every rollback on generated rows, and lint every script.
 
     Each migration is applied, rolled back and applied again; schema and rows are compared; then its rollback runs with
     all later migrations applied. Exits 1 for a rollback that is not proved, unless the migration or its rollback says
-    `-- d1ops: irreversible REASON`. Reaches no database. What the verdicts mean: docs/check.md.
+    `-- d1ops: irreversible REASON`, and for what the lint finds. Reaches no database. What the verdicts mean:
+    docs/check.md; the rules: docs/rules.
     """
     import time
 
     from d1ops.cli import diagnostics
+    from d1ops.cli.reports import files
+    from d1ops.cli.reports.build_check import of_check
+    from d1ops.core.catalog import Catalog
+    from d1ops.core.lint.report import lint
     from d1ops.ops import check as use_case
     from d1ops.ops.workspace import read_catalog, read_queries
 
+    paths = report or []
+    files.check_paths(paths)
     settings = call.settings()
     folders = settings.catalog
-    catalog = read_catalog(settings.project, folders.migrations, folders.rollbacks)
+
+    def findings(catalog: Catalog, done: Checked | None, found: Sequence[Finding]) -> Findings:
+        return of_check(
+            catalog,
+            done,
+            done.problems(allowed=allowed, strict=strict) if done else {},
+            found,
+            excused=_paths(catalog, allowed),
+            fails_from=fail_on.severity,
+            made_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            folder=files.repository_folder(settings.project),
+        )
+
+    allowed: frozenset[int] = frozenset()
+    try:
+        catalog = read_catalog(settings.project, folders.migrations, folders.rollbacks)
+    except CatalogError:
+        named = use_case.lint_names(settings.project, folders.migrations, folders.rollbacks)
+        if not named:
+            raise
+        call.note(migrations=[], findings=[_finding_document(each) for each in named], ignored=0)
+        found = findings(Catalog(()), None, named)
+        _write(call, paths, found)
+        _answer(call, found, _finding_lines(named))
+        return ExitCode.NO
     queries = read_queries(settings.project, folders.queries)
     only = frozenset(catalog.find(number).number for number in numbers) if numbers else None
     allowed = frozenset(catalog.find(number).number for number in allow or ())
@@ -79,6 +136,7 @@ def check(
         )
     finally:
         diagnostics.show("")
+    linted = lint(catalog)
     seconds = time.monotonic() - started
     problems = done.problems(allowed=allowed, strict=strict)
     way = done.way
@@ -91,8 +149,63 @@ def check(
         seconds=round(seconds, 3),
         problems=sum(map(len, problems.values())) + (len(way.problems) if way else 0),
     )
-    call.answer(_lines(done, problems, seconds, folders.rollbacks))
-    return ExitCode.NO if problems or (way is not None and not way.holds) else ExitCode.DONE
+    shown = [each for each in linted.findings if only is None or each.path in _paths(catalog, only)]
+    call.note(findings=[_finding_document(each) for each in shown], ignored=linted.ignored)
+    whole = findings(catalog, done, shown)
+    _write(call, paths, whole)
+    _answer(call, whole, _lines(done, problems, seconds, folders.rollbacks, _finding_lines(shown)))
+    is_no = bool(problems) or (way is not None and not way.holds) or whole.is_no
+    return ExitCode.NO if is_no else ExitCode.DONE
+
+
+def _paths(catalog: Catalog, only: Collection[int]) -> set[str]:
+    chosen = [m for m in catalog.migrations if m.number in only]
+    return {script.path for m in chosen for script in (m.script, m.rollback) if script is not None}
+
+
+def _write(call: Call, paths: Iterable[Path], found: Findings) -> None:
+    from d1ops.cli import diagnostics
+    from d1ops.cli.reports import files
+
+    for path in paths:
+        files.write_report(path, found, call.document)
+        diagnostics.tell(f"report: {path}")
+
+
+def _answer(call: Call, found: Findings, lines: Sequence[str]) -> None:
+    from d1ops.cli.reports import github
+    from d1ops.cli.reports.files import rendered
+
+    match call.format:
+        case FindingsFormat.SARIF | FindingsFormat.JUNIT:
+            call.answer(rendered(call.format.value, found, call.document).rstrip("\n").split("\n"))
+        case FindingsFormat.GITHUB:
+            call.answer(github.workflow_commands(found))
+            github.write_summary(found, os.environ)
+        case _:
+            call.answer(lines)
+
+
+def _finding_lines(found: Iterable[Finding]) -> list[str]:
+    lines: list[str] = []
+    for each in found:
+        place = f"{each.path}:{each.line}: " if each.path else ""
+        lines += [f"{each.severity.value}: {place}{each.message} [{each.rule}]", f"  try: {each.remedy}"]
+    return lines
+
+
+def _finding_document(finding: Finding) -> Document:
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity.value,
+        "path": finding.path,
+        "line": finding.line,
+        "table": finding.table,
+        "columns": list(finding.columns),
+        "message": finding.message,
+        "remedy": finding.remedy,
+        "key": finding.key,
+    }
 
 
 def _progress(catalog: Catalog) -> Callable[[str, Migration], None]:
@@ -148,7 +261,9 @@ def _way_document(way: WholeWay) -> Document:
 # -- text ----------------------------------------------------------------------------------------------------
 
 
-def _lines(done: Checked, problems: Mapping[int, tuple[str, ...]], seconds: float, rollbacks: str) -> list[str]:
+def _lines(
+    done: Checked, problems: Mapping[int, tuple[str, ...]], seconds: float, rollbacks: str, linted: Sequence[str]
+) -> list[str]:
     from d1ops.cli.text import count, table
     from d1ops.core.verdict import REACH, Verdict, joined
 
@@ -179,6 +294,7 @@ def _lines(done: Checked, problems: Mapping[int, tuple[str, ...]], seconds: floa
         lines.append(f"problem: {migration.label} does not run after the earlier ones: {reason}")
     if done.way is not None:
         lines += [f"problem: the whole way: {text}" for text in done.way.problems]
+    lines += linted
     tally = [(verdict, sum(one.verdict is verdict for one in done.judged)) for verdict in Verdict]
     facts = [", ".join(f"{number} {verdict.value}" for verdict, number in tally if number) or "nothing to prove"]
     if done.way is not None:

@@ -91,10 +91,10 @@ def place_of(finding: Finding, places: Places) -> Place | None:
 
 def rule_texts() -> tuple[RuleText, ...]:
     """Return the rules of the audit with their pages."""
-    return tuple(RuleText(rule.id, rule.title, rule.severity, _page(rule.id)) for rule in RULES.values())
+    return tuple(RuleText(rule.id, rule.title, rule.severity, page(rule.id)) for rule in RULES.values())
 
 
-def _page(rule: str) -> str:
+def page(rule: str) -> str:
     """Return the page of a rule: the package's own copy, or the repository's; without one the empty text."""
     package = Path(d1ops.__file__).parent
     for folder in (package / "rule_pages", package.parent / "docs" / "rules"):

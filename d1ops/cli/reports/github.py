@@ -8,6 +8,7 @@ a step's summary may have 1 MiB).
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d1ops.cli.reports.model import State
@@ -15,7 +16,7 @@ from d1ops.cli.text import count
 from d1ops.core.audit.finding import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from d1ops.cli.reports.model import Findings, Item
 
@@ -121,3 +122,11 @@ def _text(text: str) -> str:
     """Return a text that Markdown and HTML show as it is, on one line."""
     flat = re.sub(r"\s+", " ", text)
     return re.sub(r"[&<>|*_`~\[\]\\@#!]", lambda found: f"&#{ord(found[0])};", flat)
+
+
+def write_summary(findings: Findings, environ: Mapping[str, str]) -> None:
+    """Add the summary to the file that GitHub Actions names, where there is one. Raises OSError."""
+    file = environ.get(SUMMARY_VARIABLE)
+    if file:
+        with Path(file).open("a", encoding="utf-8") as summaries:
+            summaries.write(summary(findings))

@@ -25,7 +25,7 @@ class LintReport:
 def lint(catalog: Catalog) -> LintReport:
     """Lint all scripts of a catalog. Never raises for what is wrong with one: that is a finding."""
     subject = examine(catalog)
-    found = [finding for find in RULES.values() for finding in find(subject)]
+    found = [finding for rule in RULES.values() for finding in rule.find(subject)]
     kept, ignored = ignores.apply(catalog, found, RULES)
     order = {script.path: place for place, script in enumerate(_scripts(catalog))}
     kept.sort(key=lambda f: (order.get(f.path or "", -1), f.line or 0, -f.severity.rank, f.rule, f.message))

@@ -108,7 +108,7 @@ def examine(catalog: Catalog) -> Subject:
             run = _observe(engine, migration, Role.MIGRATION, migration.script, schema, unreadable)
             runs += [run] if run else []
             schema = run.after if run else None
-            if migration.rollback is not None:
+            if migration.rollback is not None and migration.rollback.irreversible is None:
                 back = _observe(engine, migration, Role.ROLLBACK, migration.rollback, schema, unreadable)
                 runs += [back] if back else []
     return Subject(catalog, tuple(runs), origins, tuple(unreadable))
@@ -201,6 +201,12 @@ def _is_rule(engine: Engine, statements: Sequence[ScriptStatement], index: int) 
         finally:
             if engine.connection.in_transaction:
                 engine.connection.execute("ROLLBACK")
+
+
+def is_marked(migration: Migration) -> bool:
+    """Return whether the author says, in either file, that the migration cannot be undone."""
+    scripts = (migration.script, migration.rollback)
+    return any(script is not None and script.irreversible is not None for script in scripts)
 
 
 def vanished(before: Schema, after: Schema) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
-"""The rules, one a file. Each has an `ID`, a page `docs/rules/<ID>.md` and a function `find` from facts to findings."""
+"""The rules, one a file. Each has an `ID`, its usual `SEVERITY`, a first line that says what it finds, a page
+`docs/rules/<ID>.md` and a function `find` from facts to findings."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from d1ops.core.lint.rules import (
@@ -27,13 +29,24 @@ from d1ops.core.lint.rules import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from d1ops.core.audit.finding import Finding
+    from d1ops.core.audit.finding import Finding, Severity
     from d1ops.core.lint.subject import Subject
 
-    Rule: TypeAlias = Callable[[Subject], Iterator[Finding]]
+    Find: TypeAlias = Callable[[Subject], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule: its `id` (also its page), what it finds in one sentence, its usual severity."""
+
+    id: str
+    title: str
+    severity: Severity
+    find: Find
+
 
 RULES: Mapping[str, Rule] = {
-    rule.ID: rule.find
+    rule.ID: Rule(rule.ID, (rule.__doc__ or "").partition("\n")[0], rule.SEVERITY, rule.find)
     for rule in (
         cascading_rebuild,
         conflict_rollback,

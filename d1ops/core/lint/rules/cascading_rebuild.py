@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from d1ops.core.lint.subject import Link, Run, Step, Subject
 
 ID = "cascading-rebuild"
+SEVERITY = Severity.ERROR
 
 _ACTIONS = {"CASCADE": "its rows are deleted", "SET NULL": "its links become NULL", "SET DEFAULT": "its links change"}
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from d1ops.core.lint.subject import Subject
 
 ID = "crlf-in-trigger"
+SEVERITY = Severity.WARNING
 
 
 def find(subject: Subject) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Severity
 from d1ops.core.lint.rules.placing import at_script, at_step
-from d1ops.core.lint.subject import Role, table_columns
+from d1ops.core.lint.subject import Role, is_marked, table_columns
 from d1ops.core.sql import fold
 
 if TYPE_CHECKING:
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from d1ops.core.lint.subject import Run, Step, Subject
 
 ID = "destructive-step"
+SEVERITY = Severity.WARNING
 
 
 def find(subject: Subject) -> Iterator[Finding]:
-    """Find dropped tables and columns that were there before the migration, and DELETE and UPDATE without WHERE."""
+    """Find dropped tables and columns that were there before the migration, and DELETE and UPDATE without WHERE, unless
+    the migration says that it cannot be undone."""
     for run in subject.runs:
-        if run.role is Role.MIGRATION:
+        if run.role is Role.MIGRATION and not is_marked(run.migration):
             for step in run.steps:
                 yield from _of_step(run, step)
             yield from _columns(run)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from d1ops.core.lint.subject import Subject
 
 ID = "long-pattern"
+SEVERITY = Severity.ERROR
 
 
 def find(subject: Subject) -> Iterator[Finding]:

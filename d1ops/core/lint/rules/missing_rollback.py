@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Finding, Severity
+from d1ops.core.lint.subject import is_marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,12 +13,13 @@ if TYPE_CHECKING:
     from d1ops.core.lint.subject import Subject
 
 ID = "missing-rollback"
+SEVERITY = Severity.WARNING
 
 
 def find(subject: Subject) -> Iterator[Finding]:
     """Find migrations without a rollback script that are not marked irreversible."""
     for migration in subject.catalog.migrations:
-        if migration.rollback is None and migration.script.irreversible is None:
+        if migration.rollback is None and not is_marked(migration):
             yield Finding(
                 rule=ID,
                 severity=Severity.WARNING,

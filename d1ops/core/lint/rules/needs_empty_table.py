@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from d1ops.core.lint.subject import Run, Step, Subject
 
 ID = "needs-empty-table"
+SEVERITY = Severity.ERROR
 
 
 def find(subject: Subject) -> Iterator[Finding]:

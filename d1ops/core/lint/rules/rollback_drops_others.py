@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from d1ops.core.schema import Schema
 
 ID = "rollback-drops-others"
+SEVERITY = Severity.ERROR
 
 
 def find(subject: Subject) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from d1ops.core.lint.subject import Subject
 
 ID = "rollback-leaves"
+SEVERITY = Severity.ERROR
 
 
 def find(subject: Subject) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from d1ops.core.lint.subject import Subject
 
 ID = "skipped-number"
+SEVERITY = Severity.INFO
 
 _LARGEST_COUNT = 100_000
 """Larger numbers are times (20240131120000), which leave holes on purpose."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from d1ops.core.lint.subject import Subject
 
 ID = "useless-pragma"
+SEVERITY = Severity.WARNING
 
 
 def find(subject: Subject) -> Iterator[Finding]:
