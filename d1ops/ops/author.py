@@ -13,6 +13,7 @@ from d1ops.core.undo.generate import Standing, compare, has_statements, write_ro
 from d1ops.errors import GuardRefused, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from d1ops.core.catalog import Migration
@@ -68,6 +69,12 @@ def write_pair(project: Path, pair: Pair, title: str, *, irreversible: str | Non
     }
     if irreversible is not None:
         files[pair.rollback] = _mark(irreversible)
+    write_files(project, files)
+
+
+def write_files(project: Path, files: Mapping[str, str]) -> None:
+    """Write new files of a project, by their paths in it. Raises UsageError where one is there already or cannot be
+    written; nothing is left then."""
     written: list[Path] = []
     try:
         for path, text in files.items():

@@ -6,14 +6,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from d1ops.core.mirror import schema_of
-from d1ops.core.replay import replay
-from d1ops.core.schema import diff
+from d1ops.core.mirror import build_mirror, schema_of
+from d1ops.core.replay import replay, run_script
+from d1ops.core.rules import is_reserved
+from d1ops.core.schema import Schema, diff
+from d1ops.core.sql import quote_if_needed, significant, split
 from d1ops.errors import StatementRejected, StructureRefused
 from d1ops.ops.rollback import require_files
 
 if TYPE_CHECKING:
-    from d1ops.core.schema import Difference, Schema
+    from d1ops.core.schema import Difference, SchemaObject
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
@@ -58,3 +60,79 @@ def find(workspace: Workspace, seen: Look) -> Drift:
         tuple(difference for difference in found if difference.change != "reordered"),
         tuple(difference for difference in found if difference.change == "reordered"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """A migration that brings a drifted target back, and does nothing where there is no drift. `left` are objects that
+    it cannot bring back in such a form: tables that differ, whose rows somebody must decide about."""
+
+    statements: tuple[str, ...]
+    left: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The migration as a file holds it."""
+        heading = (
+            "-- Brings a target that was changed by hand back to what the migrations make; elsewhere it does nothing.\n"
+            "-- d1ops: ignore if-not-exists it is meant to do nothing where nothing is missing\n\n"
+        )
+        return heading + "\n\n".join(f"{statement};" for statement in self.statements) + "\n"
+
+
+UNDOES_NOTHING = (
+    "-- Undoes a migration that changes nothing on a target without drift: there is nothing to undo.\nSELECT 1;\n"
+)
+"""The rollback script of a `Mend`."""
+
+
+def mend(found: Drift, target: Schema) -> Mend:
+    """Write the migration that takes a drift away, and prove it: on the target's schema it leaves no difference but in
+    what is `left`, on the expected schema it changes nothing.
+
+    Raises StructureRefused when there is nothing that a migration can do, or it does not do it.
+    """
+    extra = [d for d in found.differences if d.change == "extra"]
+    other = [d for d in found.differences if d.change != "extra"]
+    left = tuple(d.label for d in other if d.change == "different" and d.label.startswith("table "))
+    made = [d for d in other if d.label not in left]
+    order = {kind: place for place, kind in enumerate(("trigger", "view", "index", "table"))}
+    dropped = [*extra, *(d for d in made if d.change == "different")]
+    statements = [_drop(d) for d in sorted(dropped, key=lambda d: order[d.label.partition(" ")[0]])]
+    by_label = {d.label: d for d in made}
+    statements += [_create(o) for o in found.expected.objects if o.label in by_label and o.sql]
+    if not statements:
+        raise StructureRefused(
+            f"no migration that does nothing elsewhere brings this back: {', '.join(left) or 'there is no drift'}",
+            hint="write one by hand, or adopt the target's form in a migration and run d1ops baseline",
+        )
+    repaired = Mend(tuple(statements), left)
+    for schema, allowed in ((target, set(left)), (found.expected, set[str]())):
+        changed = {d.label for d in diff(found.expected, _after(schema, repaired.text)) if d.change != "reordered"}
+        if not changed <= allowed:
+            raise StructureRefused(f"the migration does not bring everything back: {', '.join(sorted(changed))}")
+    return repaired
+
+
+def _after(schema: Schema, text: str) -> Schema:
+    with closing(build_mirror(schema.objects)) as engine:
+        try:
+            run_script(engine, split(text, "the migration"))
+        except StatementRejected as error:
+            raise StructureRefused(f"the migration does not run: {error.text}") from None
+        return Schema(tuple(o for o in schema_of(engine).objects if not is_reserved(o.name)))
+
+
+def _drop(difference: Difference) -> str:
+    kind, _, name = difference.label.partition(" ")
+    return f"DROP {kind.upper()} IF EXISTS {quote_if_needed(name)}"
+
+
+def _create(o: SchemaObject) -> str:
+    """The object's own text with IF NOT EXISTS, which stands behind the word that says what it is."""
+    sql = o.sql or ""
+    for token in significant(sql):
+        if token.upper == o.type.upper():
+            end = token.start + len(token.text)
+            return f"{sql[:end]} IF NOT EXISTS{sql[end:]}"
+    return sql

@@ -286,3 +286,19 @@ def test_status_says_how_far_a_chunked_migration_is(filled: Shell) -> None:
     filled.ok("migrate", "--yes", "--accept-loss", "users.email")
     assert filled.read("SELECT email FROM users ORDER BY id") == (("A@B.C",), ("D@E.F",))
     assert states(filled)["0004"] == "applied"
+
+
+def test_the_migration_against_drift_is_written_and_brings_it_back(filled: Shell) -> None:
+    filled.write("CREATE INDEX by_hand ON users (id)", "DROP INDEX artists_user")
+    ended = filled("status", "--drift", "--write-migration", "take back", "--format", "json")
+    assert ended.code == 1
+    assert ended.json["written"] == {
+        "migration": "db/migrations/0004_take_back.sql",
+        "rollback": "db/rollbacks/0004_rollback.sql",
+        "left": [],
+    }
+    filled.ok("migrate", "--yes")
+    assert filled.ok("status", "--drift").code == 0
+    assert filled.ok("check").code == 0
+    filled.ok("rollback", "4", "--yes")
+    assert filled.ok("status", "--drift").code == 0

@@ -64,6 +64,18 @@ def test_every_change_by_hand_is_named_and_nothing_else(
     expected = {label: change for sql in made for label, change in CHANGES[sql].items()}
 
     assert changes(project) == expected
+    if made:
+        workspace = project.workspace
+        found = drift.find(workspace, look(workspace))
+        if any(label != "table users" for label in expected):
+            mend = drift.mend(found, look(workspace).schema)
+            assert set(mend.left) == {label for label in expected if label == "table users"}
+            project.write({"0003_back.sql": mend.text}, {"0003_rollback.sql": drift.UNDOES_NOTHING})
+            project.migrate(accept="by_hand")
+            assert changes(project).keys() == set(mend.left)
+        else:
+            with pytest.raises(StructureRefused, match="table users"):
+                drift.mend(found, look(workspace).schema)
     database.close()
 
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from d1ops.core.ledger import MigrationStatus, Progress, State
     from d1ops.ops.condition import Condition
+    from d1ops.ops.drift import Mend
     from d1ops.ops.load import UnderWay
+    from d1ops.ops.workspace import Workspace
 
 
 @command(
@@ -41,6 +43,15 @@ def status(
         bool,
         typer.Option("--drift", help="Compare the schema with what the applied migrations make; exit 1 for drift."),
     ] = False,
+    write_migration: Annotated[
+        str | None,
+        typer.Option(
+            "--write-migration",
+            metavar="TITLE",
+            show_default=False,
+            help="With --drift: write the next migration, which brings the target back and does nothing elsewhere.",
+        ),
+    ] = None,
 ) -> ExitCode:
     """Say where every migration stands. Reads only.
 
@@ -79,6 +90,8 @@ def status(
             drifted = use_case.find(workspace, seen)
             call.note(drift=drift_document(drifted))
             lines += ["", *drift_lines(drifted)]
+            if write_migration is not None and not drifted.is_clean:
+                lines += _write_mend(call, workspace, use_case.mend(drifted, seen.schema), write_migration)
         call.answer(
             [
                 *lines,
@@ -112,6 +125,19 @@ def plan(call: Call, to: To = None, only: Only = None) -> ExitCode:
         lines = ["nothing to do: no migration is pending"] if found.is_empty else plan_lines(found)
         call.answer([target_line(workspace, seen.size_bytes), "", *lines])
     return ExitCode.DONE
+
+
+def _write_mend(call: Call, workspace: Workspace, mend: Mend, title: str) -> list[str]:
+    from d1ops.ops import author
+    from d1ops.ops.drift import UNDOES_NOTHING
+
+    settings = call.settings()
+    folders = settings.catalog
+    pair = author.next_pair(workspace.catalog, title, folders.migrations, folders.rollbacks)
+    author.write_files(settings.project, {pair.migration: mend.text, pair.rollback: UNDOES_NOTHING})
+    call.note(written={"migration": pair.migration, "rollback": pair.rollback, "left": list(mend.left)})
+    left = [f"not in it, decide by hand: {', '.join(mend.left)}"] if mend.left else []
+    return ["", f"{pair.migration} brings it back, {pair.rollback} has nothing to undo", *left]
 
 
 def _restoring_document(call: Call, mark: UnderWay | None) -> dict[str, Any] | None:
