@@ -38,9 +38,9 @@ def main(arguments: Sequence[str]) -> None:
         exponent = math.log(cpu / before[1]) / math.log(size / before[0]) if before else None
         growth = "" if exponent is None else f", growth n^{exponent:.2f}"
         told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+        way = "holds" if done.way and done.way.holds else "does not hold"
         print(
             f"{size} migrations: {cpu:.1f} s of processor, {wall:.1f} s by the clock, {1000 * cpu / size:.0f} ms"
-            f" each{growth}; {told}; {alone} alone;"
-            f" whole way {'holds' if done.way and done.way.holds else 'does not hold'}"
+            f" each{growth}; {told}; {alone} alone; whole way {way}"
         )
         before = size, cpu

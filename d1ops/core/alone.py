@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from d1ops.core.engine import Engine
-from d1ops.core.excerpt import Reach, copy_rows, cut_out, followers_hold
+from d1ops.core.excerpt import Reach, copy_rows, cut_out
 from d1ops.core.footprint import BEGINS, CEASES, EVERYTHING, VIEWS, Footprint, observe
 from d1ops.core.mirror import build_schema, schema_of
 from d1ops.core.proof import expected_losses, prove
@@ -210,7 +210,7 @@ class Whole:
     @cached_property
     def followers_hold(self) -> bool:
         """Whether every view and trigger speaks of what is there."""
-        return followers_hold(self.image)
+        return self.reach.followers_hold()
 
 
 def stand(

@@ -17,7 +17,6 @@ from d1ops.core import rules
 from d1ops.core.engine import Engine
 from d1ops.core.mirror import build_schema, schema_of
 from d1ops.core.sql import fold, quote_identifier, significant
-from d1ops.core.trial import opened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -83,6 +82,7 @@ class Reach:
         self._parents: dict[str, frozenset[str]] = {}
         self._children: dict[str, list[str]] = {}
         self._followers: list[SchemaObject] = []
+        self._schema = schema
         for o in schema.objects:
             self._objects.setdefault(fold(o.name), []).append(o)
             if o.type in ("view", "trigger"):
@@ -94,10 +94,22 @@ class Reach:
                 for parent in parents:
                     self._children.setdefault(parent, []).append(fold(o.name))
 
-    @property
-    def has_followers(self) -> bool:
-        """Whether there is any view or trigger."""
-        return bool(self._followers)
+    def followers_hold(self) -> bool:
+        """Whether every view and trigger speaks of what is there. ALTER TABLE asks them all, so one is tried on them
+        and on the tables and views that they name."""
+        if not self._followers:
+            return True
+        names = {name for o in self._followers for name in (fold(o.table), *self._links.words(o.sql or ""))}
+        named = {o for name in names for o in self._objects.get(name, ()) if o.type in ("table", "view")}
+        kept = [o for o in self._schema.objects if o in named or o.type in ("view", "trigger")]
+        with closing(Engine.memory()) as engine, engine.unlimited():
+            build_schema(engine, kept)
+            engine.ask("CREATE TABLE d1ops_once (before)")
+            try:
+                engine.ask("ALTER TABLE d1ops_once RENAME COLUMN before TO after")
+            except apsw.SQLError:
+                return False
+        return True
 
     def tables(self, statements: Collection[ScriptStatement], *, also: Iterable[str] = ()) -> frozenset[str] | None:
         """Return the tables and views that the statements can reach, and the objects in `also`; None for everything."""
@@ -145,17 +157,6 @@ class Reach:
         yield from ((parent, False) for parent in self._parents.get(name, ()) if o.type == "table")
         if is_strong and o.type == "table":
             yield from ((child, True) for child in self._children.get(name, ()))
-
-
-def followers_hold(image: bytes) -> bool:
-    """Whether all views and triggers of an image speak of what is there: ALTER TABLE, which asks them all, is tried."""
-    with closing(opened(image)) as engine, engine.unlimited():
-        engine.ask("CREATE TABLE d1ops_once (before)")
-        try:
-            engine.ask("ALTER TABLE d1ops_once RENAME COLUMN before TO after")
-        except apsw.SQLError:
-            return False
-    return True
 
 
 def _is_virtual(o: SchemaObject) -> bool:

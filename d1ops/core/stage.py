@@ -11,7 +11,7 @@ import apsw
 
 from d1ops.core import rules
 from d1ops.core.alone import Step
-from d1ops.core.excerpt import Reach, cut_out, followers_hold
+from d1ops.core.excerpt import Reach, cut_out
 from d1ops.core.footprint import Footprint, observe
 from d1ops.core.made import made_between
 from d1ops.core.mirror import schema_of
@@ -81,7 +81,7 @@ def _excerpt(
     if tables is None:
         return None
     # A view that does not hold lets ADD COLUMN pass, and no other ALTER TABLE.
-    if any(s.verb == "ALTER" for s in back) and reach.has_followers and not followers_hold(cursor.serialize()):
+    if any(s.verb == "ALTER" for s in back) and not reach.followers_hold():
         return None
     try:
         with closing(cut_out(cursor, schema, tables)) as engine:

@@ -15,15 +15,15 @@ from d1ops.core.engine import Engine
 from d1ops.core.measure import BEFORE, dangling, measure
 from d1ops.core.proof import expected_losses
 from d1ops.core.replay import run_script
-from d1ops.core.schema import diff
-from d1ops.core.trial import beside, data_tables, fill, opened, user_schema
+from d1ops.core.schema import SELECT_OBJECTS, Schema, diff
+from d1ops.core.trial import beside, data_tables, fill, opened
 from d1ops.errors import StatementRejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from d1ops.core.catalog import Catalog, Migration
-    from d1ops.core.schema import Schema
+    from d1ops.core.values import Row
     from d1ops.core.verdict import Reversibility
 
 CHECKPOINTS = 4
@@ -79,15 +79,15 @@ def _go(
     ends_at = migrations[end - 1] if end else None
     step = max(1, -(-(len(migrations) - end) // (CHECKPOINTS + 1)))
     compared = {*range(len(migrations) - step, end, -step), end}
-    schemas: list[Schema] = []
+    schemas: list[list[Row]] = []
     images: dict[int, bytes] = {}
     with closing(Engine.memory()) as engine:
         for index, migration in enumerate(migrations):
-            schemas.append(user_schema(engine))
+            schemas.append(engine.ask(SELECT_OBJECTS))
             if index in compared:
                 images[index] = engine.serialize()
             run_script(engine, migration.script.statements)
-        top, last = user_schema(engine), engine.serialize()
+        top, last = engine.ask(SELECT_OBJECTS), engine.serialize()
     with closing(opened(last)) as engine, closing(opened(last)) as with_all:
         fill(engine, rows, seed)
         full, broken = engine.serialize(), dangling(engine)
@@ -101,7 +101,7 @@ def _go(
                 return WholeWay(
                     len(migrations) - index - 1, ends_at, (f"rolling back {migration.label}: {error.text}",)
                 )
-            problems = _differences(schemas[index], user_schema(engine), f"after rolling back {migration.label}")
+            problems = _differences(schemas[index], engine, f"after rolling back {migration.label}")
             if index in compared and not problems:
                 problems = _lost(engine, full, with_all, images[index], migration)
             if problems:
@@ -113,7 +113,7 @@ def _go(
             except StatementRejected as error:
                 text = f"applying {migration.label} again: {error.text}"
                 return WholeWay(len(migrations) - end, ends_at, (text,))
-        problems = _differences(top, user_schema(engine), "after all were applied again")
+        problems = _differences(top, engine, "after all were applied again")
         problems += [
             f"{count} rows of {child} lack their row in {parent} after all were applied again"
             for (child, parent), count in sorted(dangling(engine).items())
@@ -122,11 +122,16 @@ def _go(
     return WholeWay(len(migrations) - end, ends_at, tuple(problems))
 
 
-def _differences(expected: Schema, present: Schema, when: str) -> list[str]:
+def _differences(expected: list[Row], engine: Engine, when: str) -> list[str]:
+    present = engine.ask(SELECT_OBJECTS)
     if expected == present:
         return []
     says = {"missing": "is not there", "extra": "is left over", "different": "has another form"}
-    return [f"{d.label} {says[d.change]} {when}" for d in diff(expected, present) if d.change in says]
+    return [f"{d.label} {says[d.change]} {when}" for d in diff(_users(expected), _users(present)) if d.change in says]
+
+
+def _users(rows: list[Row]) -> Schema:
+    return Schema.from_rows(rows).users("d1_migrations")
 
 
 def _lost(engine: Engine, full: bytes, with_all: Engine, image: bytes, migration: Migration) -> list[str]:
