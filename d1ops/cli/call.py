@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from d1ops.cli.watch import WatchedDatabase
     from d1ops.config.model import Settings
+    from d1ops.ops.backup.bucket import Bucket
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
@@ -78,7 +79,12 @@ class Call:
                 protected=settings.protected,
                 rollbacks_folder=folders.rollbacks,
                 backup_max_bytes=settings.backup.max_bytes,
+                backup_recipients=settings.backup.recipients,
+                backup_identity=_identity(settings),
+                bucket=_bucket(settings),
                 tell=diagnostics.tell,
+                show=diagnostics.show,
+                agree=diagnostics.agree,
             )
         finally:
             database.close()
@@ -126,3 +132,18 @@ class Call:
             text = "\n".join(lines)
             if text:
                 output.write(text)
+
+
+def _identity(settings: Settings) -> Path | None:
+    """The file with the identity that opens encrypted backups: of this machine first, else of the project."""
+    given = os.environ.get("D1OPS_IDENTITY") or settings.backup.identity
+    return settings.at(str(Path(given).expanduser())) if given else None
+
+
+def _bucket(settings: Settings) -> Bucket | None:
+    copy = settings.backup.copy_to
+    if copy.bucket is None:
+        return None
+    from d1ops.ops.backup.bucket import Bucket
+
+    return Bucket(copy.bucket, copy.endpoint, copy.region, copy.prefix, os.environ)

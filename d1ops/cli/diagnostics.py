@@ -43,6 +43,17 @@ def _has_colour() -> bool:
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def show(text: str) -> None:
+    """Replace the last line that this wrote, on a terminal alone; an empty text takes it away."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        put(sys.stderr, f"\r\033[K{printable(text)}")
+
+
+def agree(question: str) -> bool:
+    """Ask a person yes or no; where nobody can answer it is no."""
+    return is_interactive() and ask(f"{question} [y/N]").lower() in ("y", "yes")
+
+
 def is_interactive() -> bool:
     """Whether a person can read a question and answer it."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()

@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 
     from d1ops.core.queries import Query
     from d1ops.database.base import Database
+    from d1ops.ops.backup.bucket import Bucket
 
 
 def _silent(_: str) -> None:
     return None
+
+
+def _no(_: str) -> bool:
+    return False
 
 
 def _who() -> str:
@@ -47,12 +52,19 @@ class Workspace:
     ledger: str = "d1_migrations"
     protected: bool = False
     rollbacks_folder: str = "db/rollbacks"
-    backup_max_bytes: int = 64 * 1024 * 1024
+    backup_max_bytes: int = 1024 * 1024 * 1024
+    backup_recipients: tuple[str, ...] = ()
+    backup_identity: Path | None = None
+    bucket: Bucket | None = None
     actor: str = field(default_factory=_who)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     nonce: Callable[[], str] = lambda: secrets.token_hex(12)
     tell: Callable[[str], None] = _silent
     """Narration for people: one fact a call, no newline."""
+    show: Callable[[str], None] = _silent
+    """How far something is: one line that replaces the last one, an empty one at the end."""
+    agree: Callable[[str], bool] = _no
+    """Ask whether to go on; silence is a no."""
 
     def timestamp(self) -> str:
         """The present time, UTC RFC 3339 with `Z`, to the second."""

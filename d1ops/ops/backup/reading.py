@@ -1,0 +1,193 @@
+"""A target's rows and figures, page by page, with what that costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from d1ops.core import rules
+from d1ops.core.paging import first_limit, inline_bytes, needs_bound, next_limit, shorter
+from d1ops.core.rowtext import (
+    Place,
+    Totals,
+    cells_of,
+    is_suspect,
+    plain,
+    read_totals,
+    row_text,
+    without_hexadecimal,
+)
+from d1ops.core.values import Statement
+from d1ops.errors import BackupRefused, StatementRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from d1ops.core.paging import Limits
+    from d1ops.core.rowtext import TableReader
+    from d1ops.core.values import Result
+    from d1ops.database.base import Database
+
+_TABLES_AT_ONCE = 20
+_LONGEST_KEY_BYTES = 900_000
+"""A parameter is a value of at most 2 MB, and bytes travel as hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows in their one form, and the place behind them."""
+
+    rows: list[str]
+    behind: Place
+
+
+class Source:
+    """A database that is read. `rows_read` counts what it bills for, where the engine counts."""
+
+    def __init__(self, database: Database, limits: Limits) -> None:
+        self.database = database
+        self.limits = limits
+        self.rows_read = 0
+
+    def ask(self, statements: Sequence[Statement]) -> tuple[Result, ...]:
+        """Run statements that only read, as one transaction."""
+        results = self.database.batch(statements, reads_only=True, lossy=True)
+        self.count(results)
+        return results
+
+    def count(self, results: Sequence[Result]) -> None:
+        """Add what some results cost."""
+        self.rows_read += sum(result.meta.rows_read or 0 for result in results)
+
+    # -- figures ---------------------------------------------------------------------------------------
+
+    def span(self, readers: Sequence[TableReader]) -> int:
+        """Return how many rows there are at most, for next to nothing where the rowid tells."""
+        if not readers:
+            return 0
+        return sum(int(float(str(result.scalar()))) for result in self.ask([reader.span() for reader in readers]))
+
+    def totals(self, readers: Sequence[TableReader]) -> dict[str, Totals]:
+        """Return the figures of every table; long tables are walked, so that no request takes too long."""
+        found: dict[str, Totals] = {}
+        for start in range(0, len(readers), _TABLES_AT_ONCE):
+            group = readers[start : start + _TABLES_AT_ONCE]
+            limit = self.limits.walk_rows
+            asked = [each for reader in group for each in (reader.totals(None, limit), reader.boundary(None, limit))]
+            try:
+                results = self.ask(asked)
+            except StatementRejected as error:
+                _refuse_changed_schema(error)
+                found |= {reader.table: self._walk(reader, None, shorter(limit)) for reader in group}
+                continue
+            for reader, figures, boundary in zip(group, results[::2], results[1::2], strict=True):
+                first = read_totals(figures.one())
+                found[reader.table] = self._walk(reader, (first, _place(boundary, limit)), limit)
+        return found
+
+    def _walk(self, reader: TableReader, first: tuple[Totals, Place | None] | None, limit: int) -> Totals:
+        total, after = first if first is not None else (None, None)
+        while total is None or after is not None:
+            try:
+                figures, boundary = self.ask([reader.totals(after, limit), reader.boundary(after, limit)])
+            except StatementRejected as error:
+                _refuse_changed_schema(error)
+                if limit == 1:
+                    raise _unreadable(reader, error) from None
+                limit = shorter(limit)
+                continue
+            part = read_totals(figures.one())
+            total = part if total is None else total + part
+            after = _place(boundary, total.rows)
+            if figures.meta.duration_seconds > self.limits.slow_seconds:
+                limit = max(1, limit // 2)
+        return total
+
+    # -- rows ------------------------------------------------------------------------------------------
+
+    def pages(self, reader: TableReader, totals: Totals, after: Place | None = None) -> Iterator[Page]:
+        """Yield the rows behind a place, in the order of the key."""
+        limits = self.limits
+        inline = inline_bytes(reader, totals, limits)
+        limit = first_limit(totals, limits)
+        while True:
+            bound = limits.page_bytes if needs_bound(limit, totals, limits) else None
+            try:
+                (result,) = self.ask([reader.page(after, limit, most_bytes=bound, inline_bytes=inline)])
+            except StatementRejected as error:
+                _refuse_changed_schema(error)
+                if limit == 1:
+                    raise _unreadable(reader, error) from None
+                limit = shorter(limit)
+                continue
+            rows: list[str] = [row[0] for row in result.rows]  # type: ignore[misc]  # the statement makes texts
+            weight = sum(map(len, rows))
+            if rows:
+                before = after.rows if after is not None else 0
+                rows = self._whole(reader, rows, after, before, inline)
+                after = reader.place(cells_of(rows[-1]), before + len(rows) - 1)
+                yield Page(rows, after)
+            if not rows or (bound is None and len(result.rows) < limit):
+                return
+            _refuse_long_key(reader, after)
+            limit = next_limit(limit, len(rows), weight, result.meta.duration_seconds, limits)
+
+    def _whole(
+        self, reader: TableReader, rows: list[str], after: Place | None, before: int, inline: int | None
+    ) -> list[str]:
+        """Read again what is no UTF-8, and by pieces what is long."""
+        if is_suspect(rows):
+            statement = reader.page(after, len(rows), inline_bytes=inline, hexadecimal=True)
+            (result,) = self.ask([statement])
+            rows = without_hexadecimal(str(row[0]) for row in result.rows) or rows
+        if inline is None:
+            return rows
+        return [
+            self._joined(reader, row, before + at) if '"T' in row or '"B' in row else row for at, row in enumerate(rows)
+        ]
+
+    def _joined(self, reader: TableReader, row: str, before: int) -> str:
+        cells = cells_of(row)
+        at = Place(reader.place(cells, before).key, before)
+        for index, cell in enumerate(cells):
+            if isinstance(cell, str) and cell[:1] in "TB":
+                digits = self._pieces(reader, at, index, int(cell[1:]))
+                cells[index] = plain(f"x{digits}") if cell.startswith("T") else f"b{digits}"
+        return row_text(cells)
+
+    def _pieces(self, reader: TableReader, row: Place, column: int, size_bytes: int) -> str:
+        """Read a long text or blob as hexadecimal digits. One that changes meanwhile is found by its digest."""
+        step, at_once = self.limits.piece_bytes, self.limits.pieces_at_once
+        asked = [reader.piece(row, column, start, step) for start in range(0, size_bytes, step)]
+        return "".join(
+            str(result.scalar())
+            for start in range(0, len(asked), at_once)
+            for result in self.ask(asked[start : start + at_once])
+            if result.rows
+        )
+
+
+def _place(boundary: Result, rows: int) -> Place | None:
+    return Place(tuple(cells_of(str(boundary.scalar()))), rows) if boundary.rows else None
+
+
+def _refuse_changed_schema(error: StatementRejected) -> None:
+    if "no such" in error.text:
+        raise BackupRefused(
+            f"the target's schema changed while the backup was read: {error.text}", hint="run the command again"
+        ) from None
+
+
+def _refuse_long_key(reader: TableReader, place: Place | None) -> None:
+    if place is not None and any(isinstance(cell, str) and len(cell) > 2 * _LONGEST_KEY_BYTES for cell in place.key):
+        raise BackupRefused(
+            f"{reader.table} has a key of more than {_LONGEST_KEY_BYTES:,} bytes, behind which D1's API cannot go on",
+            hint="d1ops restore BOOKMARK rewinds without a backup",
+        )
+
+
+def _unreadable(reader: TableReader, error: StatementRejected) -> BackupRefused:
+    return BackupRefused(
+        f"{reader.table} cannot be read, not even row by row: {error.text}",
+        hint=f"D1 gives an answer {rules.MAX_REQUEST_SECONDS} seconds; d1ops restore BOOKMARK rewinds without a backup",
+    )
