@@ -58,6 +58,10 @@ def decode_results(result: object, *, count: int | None) -> Decoded:
     return Decoded(tuple(decoder.result(entry) for entry in result), decoder.lost)
 
 
+_AS_THEY_ARE = frozenset((str, float, type(None)))
+"""What JSON gives exactly as it is meant."""
+
+
 class _Decoder:
     """Decodes the cells of one answer and remembers the first number that was rounded."""
 
@@ -79,6 +83,8 @@ class _Decoder:
     def row(self, columns: list[str], number: int, row: object) -> Row:
         if not isinstance(row, list) or len(row) != len(columns):
             raise ValueError(f"row {number} does not fit the columns")
+        if _AS_THEY_ARE.issuperset(map(type, row)):
+            return tuple(row)
         cells = tuple(cell if cell is None or type(cell) is str else _cell(cell) for cell in row)
         if self.lost is None:
             for column, cell in zip(columns, cells, strict=True):

@@ -302,7 +302,12 @@ def _as_json(result: Result, size_bytes: int, *, lossy: bool) -> Result:
     return replace(result, rows=rows, meta=replace(result.meta, size_after_bytes=size_bytes))
 
 
+_AS_THEY_ARE = frozenset((str, bytes, type(None)))
+
+
 def _json_row(row: Row) -> Row:
+    if _AS_THEY_ARE.issuperset(map(type, row)):
+        return row
     return tuple(_json_number(cell) if isinstance(cell, int | float) else cell for cell in row)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import apsw
 
-from d1ops.core.lossless import RawText
 from d1ops.core.mirror import build_schema, schema_of
-from d1ops.core.rowtext import Place, cells_of, digestible, read_totals, value_of, without_hexadecimal
+from d1ops.core.rowtext import Place, cells_of, digestible, read_totals, values_of, without_hexadecimal
 from d1ops.core.sql import quote_identifier
 from d1ops.database.sqlite import open_copy
 from d1ops.errors import BackupRefused, HumanNeeded
@@ -122,24 +122,14 @@ class Copy:
         self.engine.ask("COMMIT")
 
     def _insert(self, reader: TableReader, rows: Sequence[str], *, replace: bool) -> None:
-        plain = reader.insert(replace=replace)
-        values = ([value_of(cell) for cell in cells_of(row)] for row in rows)
-        pending: list[list[object]] = []
-        for row in values:
-            raw = [index for index, value in enumerate(row) if isinstance(value, RawText)]
-            if not raw:
-                pending.append(row)  # type: ignore[arg-type]  # a list of values
-                continue
-            self._flush(plain, pending)
-            given = [value.data if isinstance(value, RawText) else value for value in row]
-            self.engine.ask(reader.insert(raw, replace=replace), given)
-        self._flush(plain, pending)
-
-    def _flush(self, sql: str, rows: list[list[object]]) -> None:
-        if rows:
-            with self.engine.free():
-                self.engine.connection.executemany(sql, rows)  # type: ignore[arg-type]  # lists of values
-            rows.clear()
+        values, raw = values_of(rows)
+        connection = self.engine.connection
+        done = 0
+        for at, columns in groupby(raw, key=itemgetter(0)):
+            connection.executemany(reader.insert(replace=replace), values[done:at])
+            connection.execute(reader.insert((column for _, column in columns), replace=replace), values[at])
+            done = at + 1
+        connection.executemany(reader.insert(replace=replace), values[done:])
 
     def totals(self, reader: TableReader) -> Totals:
         """Return the copy's own figures of a table."""
