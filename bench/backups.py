@@ -68,7 +68,9 @@ def run(command: list[str], cwd: Path, environment: dict[str, str], text: str = 
     out, said = cwd / "out.txt", cwd / "err.txt"
     started = time.perf_counter()
     with out.open("w") as stdout, said.open("w") as stderr:
-        process = subprocess.Popen(command, cwd=cwd, env=environment, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr)
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr
+        )
         assert process.stdin is not None
         process.stdin.write(text.encode())
         process.stdin.close()
@@ -130,7 +132,9 @@ def fill(root: Path, environment: dict[str, str], rows: int) -> int:
                     source.randint(1, users),
                     source.choice(words),
                     source.randint(1, 10**6) / 100,
-                    json.dumps({"path": f"/p/{n}", "agent": "Mozilla/5.0 (X11; Linux)", "note": source.randbytes(25).hex()}),
+                    json.dumps(
+                        {"path": f"/p/{n}", "agent": "Mozilla/5.0 (X11; Linux)", "note": source.randbytes(25).hex()}
+                    ),
                     "2026-11-22T10:00:00Z",
                 )
                 for n in range(1, rows - users + 1)

@@ -136,7 +136,7 @@ class Call:
 
 def _identity(settings: Settings) -> Path | None:
     """The file with the identity that opens encrypted backups: of this machine first, else of the project."""
-    given = os.environ.get("D1OPS_IDENTITY") or settings.backup.identity
+    given = os.environ.get("D1OPS_IDENTITY") or settings.backup.key_file
     return settings.at(str(Path(given).expanduser())) if given else None
 
 

@@ -95,7 +95,7 @@ class BackupSettings(Section):
     """The largest database, in bytes, that is backed up without asking."""
     recipients: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     """Keys that backups are encrypted to: age's, or SSH public keys."""
-    identity: Text | None = None
+    key_file: Text | None = None
     """The file with the identity that opens them again."""
     copy_to: Annotated[CopySettings, Field(alias="copy")] = CopySettings()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from d1ops.core.rowtext import Totals, TableReader
+    from d1ops.core.reader import TableReader, Totals
 
 _MEBIBYTE = 1024 * 1024
 

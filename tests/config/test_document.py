@@ -24,7 +24,8 @@ VALID = {
         "wrangler", "wrangler_env",
     ],
     "catalog": ["migrations", "rollbacks", "queries", "ledger"],
-    "backup": ["max_bytes"],
+    "backup": ["max_bytes", "recipients", "key_file", "copy"],
+    "backup.copy": ["bucket", "endpoint", "region", "prefix"],
 }  # fmt: skip
 KNOWN = sorted({key for keys in VALID.values() for key in keys})
 
@@ -204,8 +205,11 @@ def test_no_unknown_key_gets_through_and_no_value_is_repeated(
     tmp_path_factory: pytest.TempPathFactory, table: str, key: str, value: str
 ) -> None:
     given = Document(tmp_path_factory.mktemp("keys") / "dev.toml", "config/dev.toml")
-    content: dict[str, object] = {"database": {"kind": "sqlite"}, "catalog": {}, "backup": {}}
-    inner = content[table] if table else content
+    content: dict[str, object] = {"database": {"kind": "sqlite"}, "catalog": {}, "backup": {"copy": {}}}
+    inner: object = content
+    for part in filter(None, table.split(".")):
+        assert isinstance(inner, dict)
+        inner = inner[part]
     assert isinstance(inner, dict)
     inner[key] = value
     with pytest.raises(ConfigError) as caught:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from d1ops.errors import DatabaseError
 
 _PART_BYTES = 8 * 1024 * 1024
-KEY_ID, SECRET, SESSION = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"  # noqa: S105 - names
+KEY_ID, SECRET, SESSION = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,20 @@ class Bucket:
                 key=missing[0],
                 hint=f"set {KEY_ID} and {SECRET}; R2 makes them under 'Manage API tokens'",
             )
-        token = {"session_token": self.environ[SESSION]} if self.environ.get(SESSION) else {}
+        config: Any = {
+            "endpoint": self.endpoint,
+            "region": self.region,
+            "access_key_id": self.environ[KEY_ID],
+            "secret_access_key": self.environ[SECRET],
+            "session_token": self.environ.get(SESSION) or None,
+            "virtual_hosted_style_request": False,
+        }
+        config = {name: value for name, value in config.items() if value is not None}
         return S3Store(
             self.bucket,
-            endpoint=self.endpoint,
-            region=self.region,
-            access_key_id=self.environ[KEY_ID],
-            secret_access_key=self.environ[SECRET],
-            virtual_hosted_style_request=False,
+            config=config,
             client_options={"allow_http": (self.endpoint or "").startswith("http://")},
             retry_config={"max_retries": 3},
-            **token,
         )
 
     def _path(self, env: str, backup_id: str, name: str) -> str:
@@ -136,4 +139,6 @@ def _failed(error: Exception, what: str) -> Exception:
     for kind, (ours, text) in kinds.items():
         if isinstance(error, kind):
             return ours(f"{what}: {text}", hint=f"check bucket, endpoint, {KEY_ID} and {SECRET}")
-    return Unreachable(f"{what}: the bucket did not answer as it should", hint="check backup.copy.endpoint and try again")
+    return Unreachable(
+        f"{what}: the bucket did not answer as it should", hint="check backup.copy.endpoint and try again"
+    )

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import apsw
 
 from d1ops.core.mirror import build_schema, schema_of
-from d1ops.core.rowtext import Place, cells_of, digestible, read_totals, values_of, without_hexadecimal
+from d1ops.core.reader import Place, read_totals
+from d1ops.core.rowtext import cells_of, digestible, values_of, without_hexadecimal
 from d1ops.core.sql import quote_identifier
 from d1ops.database.sqlite import open_copy
 from d1ops.errors import BackupRefused, HumanNeeded
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from d1ops.core.engine import Engine
-    from d1ops.core.rowtext import TableReader, Totals
+    from d1ops.core.reader import TableReader, Totals
     from d1ops.core.schema import SchemaObject
 
 _ROWS_AT_ONCE = 2_000
@@ -167,5 +168,3 @@ def _texts(engine: Engine, sql: str) -> Iterator[list[str]]:
         cursor = engine.connection.execute(sql)
         while rows := [row[0] for row in islice(cursor, _ROWS_AT_ONCE)]:
             yield rows
-
-

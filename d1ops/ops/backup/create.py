@@ -14,6 +14,7 @@ from d1ops.errors import BackupRefused
 from d1ops.ops.backup import files, partial
 from d1ops.ops.backup.manifest import (
     ALL_TABLES,
+    DATA,
     ENCRYPTED,
     FORMAT,
     KEY_RANGES,
@@ -26,7 +27,7 @@ from d1ops.ops.backup.progress import Progress
 from d1ops.ops.backup.reading import Source
 from d1ops.ops.backup.scope import Tables
 from d1ops.ops.backup.settle import Large, Settled, TooLarge, divide, settle
-from d1ops.ops.backup.verified import check, made, place_for, remember
+from d1ops.ops.backup.verified import check, made, private_folder, remember
 from d1ops.ops.look import look
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from d1ops.core.rowtext import TableReader
+    from d1ops.core.reader import TableReader
     from d1ops.ops.backup.partial import Partial
     from d1ops.ops.backup.verified import VerifiedBackup
     from d1ops.ops.look import Look
@@ -229,7 +230,9 @@ def _manifest(run: _Run, settled: Settled, *, is_ranged: bool) -> Manifest:
     left_out = tuple(name for name in run.tables.stored if name not in held and name not in settled.unsettled)
     proof = "one batch, one snapshot"
     if is_ranged:
-        proof = f"large tables read twice with equal digests around one batch of the small ones, {settled.rounds} rounds"
+        proof = (
+            f"large tables read twice with equal digests around one batch of the small ones, {settled.rounds} rounds"
+        )
     return Manifest(
         format=FORMAT,
         id=run.backup_id,
@@ -284,10 +287,10 @@ def _seal(run: _Run, aside: Partial, manifest: Manifest) -> VerifiedBackup:
         duration_seconds=round((workspace.now() - run.started).total_seconds(), 3),
     )
     files.write_private(aside.folder / MANIFEST, manifest.to_bytes())
-    unpacked = place_for(folder)
+    unpacked = private_folder(run.folder, manifest.id) / DATA
     aside.data.rename(unpacked)
     files.sync(aside.folder)
     aside.folder.rename(folder)
     files.sync(run.folder)
-    remember(folder, manifest, unpacked)
+    remember(folder, unpacked)
     return made(manifest, folder, workspace.backup_identity)

@@ -1,4 +1,4 @@
-"""Files of a backup: packed with Zstandard, encrypted to recipients where some are named, written for their owner alone.
+"""Files of a backup: packed with Zstandard, encrypted to recipients where there are some, for their owner alone.
 
 Everything streams; nothing holds a whole file.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import zstandard
@@ -17,9 +16,12 @@ from d1ops.errors import BackupRefused, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 _PIECE = 1024 * 1024
 _LEVEL = 3
+_NAME_IT = "name the file with the identity of one of its recipients: backup.key_file, or D1OPS_IDENTITY"
+_NO_IDENTITY = "a file that age-keygen or ssh-keygen wrote"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,8 @@ def unpack(source: Path, destination: Path, *, encrypted: bool, identity: Path |
             except _pyrage().DecryptError as error:
                 raise ConfigError(
                     f"{source.name} cannot be decrypted: {error}",
-                    key="backup.identity",
-                    hint="name the file with the identity of one of its recipients: backup.identity, or D1OPS_IDENTITY",
+                    key="backup.key_file",
+                    hint=_NAME_IT,
                 ) from None
         return _decompress(between, destination)
     finally:
@@ -162,7 +164,7 @@ def _sha256_unpacked(path: Path) -> str:
 
 def _pyrage() -> Any:
     try:
-        import pyrage
+        import pyrage  # type: ignore[import-untyped]  # it comes without types
     except ImportError:
         raise ConfigError(
             "backups are encrypted here, and pyrage is not installed",
@@ -196,13 +198,11 @@ def identities_of(path: Path | None) -> list[Any]:
     if path is None:
         raise ConfigError(
             "the backup is encrypted, and no identity is given",
-            key="backup.identity",
-            hint="name the file with the identity of one of its recipients: backup.identity, or D1OPS_IDENTITY",
+            key="backup.key_file",
+            hint=_NAME_IT,
         )
     pyrage = _pyrage()
-    wrong = ConfigError(
-        f"{path} holds no identity", file=path, key="backup.identity", hint="a file that age-keygen or ssh-keygen wrote"
-    )
+    wrong = ConfigError(f"{path} holds no identity", file=path, key="backup.key_file", hint=_NO_IDENTITY)
     try:
         data = path.read_bytes()
         if data.startswith(b"-----BEGIN"):
@@ -210,7 +210,7 @@ def identities_of(path: Path | None) -> list[Any]:
         lines = [line.strip() for line in data.decode().splitlines()]
         found = [pyrage.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#")]
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", file=path, key="backup.identity") from None
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", file=path, key="backup.key_file") from None
     except (pyrage.IdentityError, UnicodeDecodeError):
         raise wrong from None
     if not found:

@@ -1,4 +1,4 @@
-"""Backups of format 1: the SQLite file as it is, and the sum of the rows' digests in the manifest. Read, not written."""
+"""Backups of format 1: the SQLite file as it is, and the sum of the rows' digests in the manifest. Read only."""
 
 from __future__ import annotations
 

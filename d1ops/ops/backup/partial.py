@@ -12,7 +12,6 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from d1ops.core.rowtext import Totals
 from d1ops.errors import ConfigError, Unreachable
 from d1ops.ops.backup import files
 from d1ops.ops.backup.copy import Busy, Copy
@@ -22,13 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from d1ops.core.rowtext import TableReader
+    from d1ops.core.reader import TableReader, Totals
     from d1ops.core.schema import Schema
     from d1ops.ops.workspace import Workspace
 
 STATE = "started.json"
 SUFFIX = ".partial"
-UNPACKED = ".unpacked"
 
 
 @dataclass
@@ -159,5 +157,3 @@ def _identity(workspace: Workspace, schema: Schema, scope: Sequence[str]) -> dic
         "objects": objects,
         "scope": sorted(scope),
     }
-
-

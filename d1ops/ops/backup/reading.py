@@ -7,25 +7,16 @@ from typing import TYPE_CHECKING
 
 from d1ops.core import rules
 from d1ops.core.paging import first_limit, inline_bytes, needs_bound, next_limit, shorter
-from d1ops.core.rowtext import (
-    Place,
-    Totals,
-    cells_of,
-    is_suspect,
-    plain,
-    read_totals,
-    row_text,
-    without_hexadecimal,
-)
-from d1ops.core.values import Statement
+from d1ops.core.reader import Place, Totals, read_totals
+from d1ops.core.rowtext import cells_of, is_suspect, plain, row_text, without_hexadecimal
 from d1ops.errors import BackupRefused, StatementRejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from d1ops.core.paging import Limits
-    from d1ops.core.rowtext import TableReader
-    from d1ops.core.values import Result
+    from d1ops.core.reader import TableReader
+    from d1ops.core.values import Result, Statement
     from d1ops.database.base import Database
 
 _TABLES_AT_ONCE = 20

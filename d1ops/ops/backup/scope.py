@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from d1ops.core import rules
 from d1ops.core.ledger import HISTORY
-from d1ops.core.rowtext import reader_of
+from d1ops.core.reader import reader_of
 from d1ops.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from d1ops.core.engine import Engine
-    from d1ops.core.rowtext import TableReader
+    from d1ops.core.reader import TableReader
     from d1ops.core.schema import Schema
 
 _OWN = ("sqlite_sequence", "sqlite_stat1")

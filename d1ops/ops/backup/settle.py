@@ -22,8 +22,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from d1ops.core.rowtext import digestible, is_suspect, read_totals, without_hexadecimal
-from d1ops.core.values import Statement
+from d1ops.core.reader import read_totals
+from d1ops.core.rowtext import digestible, is_suspect, without_hexadecimal
 from d1ops.errors import BackupRefused, StatementRejected
 from d1ops.ops.backup.manifest import KEY_RANGES, ONE_BATCH, TableFacts
 from d1ops.ops.look import look
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from d1ops.core.paging import Limits
-    from d1ops.core.rowtext import TableReader, Totals
+    from d1ops.core.reader import TableReader, Totals
     from d1ops.core.values import Bookmark
     from d1ops.ops.backup.copy import Copy
     from d1ops.ops.backup.progress import Progress
@@ -164,8 +164,7 @@ def settle(
         moved = [
             reader
             for reader in large.readers
-            if seen_again[reader.table] != digests[reader.table]
-            or large.totals[reader.table] != copy.totals(reader)
+            if seen_again[reader.table] != digests[reader.table] or large.totals[reader.table] != copy.totals(reader)
         ]
         if not moved or number == source.limits.rounds:
             break

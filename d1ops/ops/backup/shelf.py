@@ -13,7 +13,7 @@ from d1ops.core.retention import Retention, kept
 from d1ops.errors import ConfigError, UsageError
 from d1ops.ops.backup import partial
 from d1ops.ops.backup.manifest import MANIFEST, Manifest, read_manifest
-from d1ops.ops.backup.verified import VerifiedBackup, is_whole, made, unpacked_file
+from d1ops.ops.backup.verified import UNPACKED, VerifiedBackup, is_whole, made, unpack_anew
 from d1ops.ops.look import look
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from d1ops.ops.workspace import Workspace
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
-_UNPACKED = re.compile(r"\..+\.(\d+)\.unpacked")
+_UNPACKED = re.compile(r"\..+\.(\d+)\.[^.]+\.unpacked")
 
 
 def backups_folder(workspace: Workspace) -> Path:
@@ -42,6 +42,12 @@ def find(workspace: Workspace, backup_id: str) -> tuple[Path, Manifest]:
             else "d1ops backup create makes one",
         )
     return folder, read_manifest(folder / MANIFEST)
+
+
+def ids(workspace: Workspace) -> list[str]:
+    """Return the ids of all backups of this env by name, damaged ones included, oldest first."""
+    folder = backups_folder(workspace)
+    return sorted(path.name for path in folder.iterdir() if _ID.fullmatch(path.name)) if folder.is_dir() else []
 
 
 def listed(workspace: Workspace) -> list[Manifest]:
@@ -66,7 +72,7 @@ def verify(workspace: Workspace, backup_id: str, *, from_copy: bool = False) -> 
     else:
         folder, manifest = find(workspace, backup_id)
     identity = workspace.backup_identity
-    is_whole(unpacked_file(folder, manifest, identity), manifest)
+    is_whole(unpack_anew(folder, manifest, identity), manifest)
     return made(manifest, folder, identity)
 
 
@@ -137,7 +143,7 @@ def prune(
 def leftovers(workspace: Workspace) -> list[Path]:
     """Return what commands left, or use now: backups that are not done, and unpacked ones."""
     folder = backups_folder(workspace)
-    return [*partial.leftovers(folder), *(sorted(folder.glob(f".*{partial.UNPACKED}")) if folder.is_dir() else ())]
+    return [*partial.leftovers(folder), *(sorted(folder.glob(f".*{UNPACKED}")) if folder.is_dir() else ())]
 
 
 def is_in_use(path: Path) -> bool:

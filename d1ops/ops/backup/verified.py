@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import tempfile
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from d1ops.core.mirror import schema_of
-from d1ops.core.rowtext import reader_of
+from d1ops.core.reader import reader_of
 from d1ops.database.sqlite import open_copy
 from d1ops.errors import BackupRefused
 from d1ops.ops.backup import files, first_format
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
     from d1ops.core.engine import Engine
 
 _MAKER = object()
-_unpacked: dict[tuple[Path, str], Path] = {}
-"""Where this process keeps which backup unpacked, by its folder and the checksum of its data."""
+UNPACKED = ".unpacked"
+
+_unpacked: dict[Path, Path] = {}
+"""Where this process keeps which backup unpacked, by its folder."""
+_readers: Counter[Path] = Counter()
+"""How many read an unpacked file now."""
 
 
 class VerifiedBackup:
@@ -34,9 +40,7 @@ class VerifiedBackup:
 
     __slots__ = ("_identity", "folder", "manifest")
 
-    def __init__(
-        self, manifest: Manifest, folder: Path, *, identity: Path | None = None, maker: object = None
-    ) -> None:
+    def __init__(self, manifest: Manifest, folder: Path, *, identity: Path | None = None, maker: object = None) -> None:
         if maker is not _MAKER:
             raise TypeError("a VerifiedBackup is made by verifying a backup")
         self.manifest = manifest
@@ -60,7 +64,18 @@ class VerifiedBackup:
         Raises BackupRefused where the files on disk are not any more what was verified, ConfigError where they are
         encrypted and no identity opens them.
         """
-        yield unpacked_file(self.folder, self.manifest, self._identity)
+        path = _unpacked.get(self.folder)
+        if path is None or not path.is_file():
+            path = unpack_anew(self.folder, self.manifest, self._identity)
+        _readers[path] += 1
+        try:
+            yield path
+        finally:
+            _readers[path] -= 1
+
+    def forget(self) -> None:
+        """Remove the unpacked file now, unless somebody reads it. The backup stays."""
+        forget(self.folder)
 
 
 def made(manifest: Manifest, folder: Path, identity: Path | None = None) -> VerifiedBackup:
@@ -76,47 +91,49 @@ def refused(manifest: Manifest, problem: str) -> BackupRefused:
 # -- the unpacked file -------------------------------------------------------------------------------------
 
 
-def unpacked_file(folder: Path, manifest: Manifest, identity: Path | None) -> Path:
-    """Return the unpacked file of a backup, which is compared with its checksums when it is unpacked."""
-    found = _unpacked.get((folder, manifest.data_sha256))
-    if found is not None and found.is_file():
-        return found
+def unpack_anew(folder: Path, manifest: Manifest, identity: Path | None) -> Path:
+    """Unpack a backup, compare files with their checksums, and keep the result for this process.
+
+    Raises BackupRefused for damage, ConfigError where it is encrypted and no identity opens it.
+    """
     packed = folder / manifest.packed_file
     if not packed.is_file() or packed.is_symlink():
         raise refused(manifest, "its data file is missing")
     on_disk, _ = files.sha256_of(packed)
     if on_disk != (manifest.packed_sha256 or manifest.data_sha256):
         raise refused(manifest, "its data file is not the one that was written (checksum differs)")
-    path = place_for(folder)
+    path = private_folder(folder.parent, folder.name) / DATA
     if manifest.packed_sha256 is None:
         with packed.open("rb") as source, files.create_private(path) as sink:
             shutil.copyfileobj(source, sink)
     elif files.unpack(packed, path, encrypted=manifest.is_encrypted, identity=identity) != manifest.data_sha256:
         raise refused(manifest, "its data file does not unpack to what was packed (checksum differs)")
-    return remember(folder, manifest, path)
-
-
-def place_for(folder: Path) -> Path:
-    """Return where the unpacked file goes: a private folder of this process beside the backup, made empty."""
-    return private_folder(folder.parent, folder.name) / DATA
+    remember(folder, path)
+    return path
 
 
 def private_folder(parent: Path, name: str) -> Path:
     """Make an empty folder (0700) of this process, which goes when the process ends."""
-    private = parent / f".{name.strip('.')}.{os.getpid()}.unpacked"
-    shutil.rmtree(private, ignore_errors=True)
-    private.mkdir(mode=0o700)
-    atexit.register(_forget, private, os.getpid())
+    prefix = f".{name.strip('.').partition('-copy.')[0]}.{os.getpid()}."
+    private = Path(tempfile.mkdtemp(prefix=prefix, suffix=UNPACKED, dir=parent))
+    atexit.register(_remove, private, os.getpid())
     return private
 
 
-def remember(folder: Path, manifest: Manifest, path: Path) -> Path:
-    """Note that a backup is unpacked at a path."""
-    _unpacked[folder, manifest.data_sha256] = path
-    return path
+def remember(folder: Path, path: Path) -> None:
+    """Note that a backup is unpacked at a path; an older one goes, unless somebody reads it."""
+    forget(folder)
+    _unpacked[folder] = path
 
 
-def _forget(private: Path, process: int) -> None:
+def forget(folder: Path) -> None:
+    """Remove the unpacked file of a backup, unless somebody reads it."""
+    path = _unpacked.pop(folder, None)
+    if path is not None and not _readers[path]:
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _remove(private: Path, process: int) -> None:
     if os.getpid() == process:  # A fork leaves what belongs to its parent.
         shutil.rmtree(private, ignore_errors=True)
 
@@ -170,7 +187,8 @@ def violations(engine: Engine, tables: Iterable[str]) -> tuple[Violation, ...]:
         if not engine.ask("SELECT 1 FROM pragma_foreign_key_list(?) LIMIT 1", (table,)):
             continue
         try:
-            rows = engine.ask('SELECT "table", parent, count(*) FROM pragma_foreign_key_check(?) GROUP BY 1, 2', (table,))
+            check = 'SELECT "table", parent, count(*) FROM pragma_foreign_key_check(?) GROUP BY 1, 2'
+            rows = engine.ask(check, (table,))
         except apsw.SQLError:  # A key that does not match its parent's columns.
             parents = engine.ask('SELECT DISTINCT "table" FROM pragma_foreign_key_list(?)', (table,))
             found += [Violation(table, str(parent), None) for (parent,) in parents]
