@@ -211,12 +211,12 @@ def _check_parameters(statements: Sequence[Statement]) -> None:
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
-def open_copy(path: Path) -> Engine:
+def open_copy(path: Path, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Engine:
     """Open a private SQLite file (0600, made when it is not there) for a backup or a clone.
 
     Raises ConfigError or Unreachable where the file cannot be used.
     """
-    return _open_engine(path, create=True, busy_timeout_seconds=BUSY_TIMEOUT_SECONDS)
+    return _open_engine(path, create=True, busy_timeout_seconds=busy_timeout_seconds)
 
 
 def copy_database(source: Path, destination: Path) -> None:

@@ -15,7 +15,7 @@ from d1ops.core.reader import Place, read_totals
 from d1ops.core.rowtext import cells_of, digestible, values_of, without_hexadecimal
 from d1ops.core.sql import quote_identifier
 from d1ops.database.sqlite import open_copy
-from d1ops.errors import BackupRefused, HumanNeeded
+from d1ops.errors import BackupRefused, HumanNeeded, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -42,9 +42,13 @@ class Copy:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._stack = ExitStack()
-        self.engine: Engine = open_copy(path)
+        try:
+            self.engine: Engine = open_copy(path, busy_timeout_seconds=0)
+        except Unreachable as error:
+            if "is locked" in error.text:
+                raise Busy from None
+            raise
         self._stack.callback(self.engine.close)
-        self.engine.connection.set_busy_timeout(0)
         self._stack.enter_context(self.engine.unlimited())
         try:
             # A crash of this program leaves a whole transaction; one of the machine may not, which the digests find.

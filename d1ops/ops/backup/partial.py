@@ -12,6 +12,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import apsw
+
 from d1ops.errors import ConfigError, Unreachable
 from d1ops.ops.backup import files
 from d1ops.ops.backup.copy import Busy, Copy
@@ -112,10 +114,12 @@ def is_busy(aside: Path) -> bool:
     """Return whether somebody is at work on a backup that is not done."""
     if not (aside / DATA).exists():
         return False
-    copy = _open(aside)
-    if copy is None:
+    try:
+        Copy(aside / DATA).close()
+    except Busy:
         return True
-    copy.close()
+    except (ConfigError, Unreachable, apsw.Error):
+        return False
     return False
 
 
@@ -131,10 +135,7 @@ def _open(aside: Path) -> Copy | None:
     """Open the copy of a folder; None where another program has it, or it is no SQLite file any more."""
     try:
         return Copy(aside / DATA)
-    except Busy:
-        return None
-    except (ConfigError, Unreachable):
-        shutil.rmtree(aside, ignore_errors=True)
+    except (Busy, ConfigError, Unreachable, apsw.Error):
         return None
 
 
