@@ -167,9 +167,7 @@ def test_bytes_that_are_no_text_are_found_by_their_replacement() -> None:
     assert values_of(['["xFF41"]']) == ([[b"\xffA"]], [(0, 0)])
 
 
-@given(
-    st.integers(1, 10**7), st.integers(0, 10**9), st.integers(0, 10**6), st.floats(0, 40), st.integers(1, 50_000)
-)
+@given(st.integers(1, 10**7), st.integers(0, 10**9), st.integers(0, 10**6), st.floats(0, 40), st.integers(1, 50_000))
 def test_the_next_page_is_bounded_and_never_empty(
     rows: int, size_bytes: int, largest: int, seconds: float, limit: int
 ) -> None:

@@ -36,7 +36,8 @@ def test_what_stays_is_enough_and_not_more(at: list[int], last: int, daily: int,
     staying = kept(backups, Retention(last, daily, weekly))
     assert len(staying) <= last + daily + weekly
     assert {backup for backup, _ in backups[len(backups) - min(last, len(backups)) :]} <= staying
-    for count, period in ((daily, lambda when: when.date()), (weekly, lambda when: when.isocalendar()[:2])):
-        newest = {period(when): backup for backup, when in backups}
+    days = {when.date().toordinal(): backup for backup, when in backups}
+    weeks = {when.isocalendar().year * 100 + when.isocalendar().week: backup for backup, when in backups}
+    for count, newest in ((daily, days), (weekly, weeks)):
         wanted = [newest[each] for each in sorted(newest, reverse=True)[:count]]
         assert set(wanted) <= staying

@@ -81,9 +81,7 @@ def _open(name: str, folder: Path, stack: ExitStack) -> Database:
     settings = Settings(budget=Budget(10**6))
     client = D1Client(server.settings.account_id, "t0ken", base_url=server.base_url, settings=settings)
     identifier = server.create_database("app")
-    return stack.enter_context(
-        closing(HttpDatabase(client, identifier, name="app", atomicity=Atomicity.PROVED))
-    )
+    return stack.enter_context(closing(HttpDatabase(client, identifier, name="app", atomicity=Atomicity.PROVED)))
 
 
 def _differences(expected: Contents, found: Contents) -> dict[str, int]:

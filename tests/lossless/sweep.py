@@ -219,7 +219,8 @@ def contents(connection: apsw.Connection) -> Contents:
     found: Contents = {
         "": sorted(
             connection.execute(
-                "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name <> 'sqlite_stat4' AND name NOT LIKE '_cf_%'"
+                "SELECT type, name, tbl_name, sql FROM sqlite_schema"
+                " WHERE name <> 'sqlite_stat4' AND substr(name, 1, 4) <> '_cf_'"
             )
         )
     }

@@ -6,14 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from d1ops.core.paging import Limits
-from d1ops.core.values import Statement
 from d1ops.database.sqlite import open_copy
 from d1ops.errors import BackupRefused, UsageError
 from d1ops.ops import backup as backups
@@ -22,10 +20,10 @@ from tests.support.delegate import Delegate
 from tests.support.project import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from d1ops.core.values import Result
+    from d1ops.core.values import Result, Statement
     from d1ops.database.base import Database
     from d1ops.ops.workspace import Workspace
     from tests.support.project import Project

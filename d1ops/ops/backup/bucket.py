@@ -127,18 +127,18 @@ def _failed(error: Exception, what: str) -> Exception:
     """Return the error of ours for what the library raised; its own texts may quote a request."""
     from obstore import exceptions
 
-    if isinstance(error, BackupRefused | ConfigError | Unreachable | OSError) and not isinstance(
-        error, exceptions.BaseError
-    ):
+    if isinstance(error, BackupRefused | ConfigError | Unreachable):
         return error
     kinds: dict[type[Exception], tuple[type[DatabaseError], str]] = {
-        exceptions.NotFoundError: (NotFound, "it is not there"),
+        FileNotFoundError: (NotFound, "it is not there"),
         exceptions.PermissionDeniedError: (Denied, "the credentials may not do this"),
         exceptions.UnauthenticatedError: (Denied, "the credentials are wrong"),
     }
     for kind, (ours, text) in kinds.items():
         if isinstance(error, kind):
             return ours(f"{what}: {text}", hint=f"check bucket, endpoint, {KEY_ID} and {SECRET}")
+    if isinstance(error, OSError) and not isinstance(error, exceptions.BaseError):  # The disk here.
+        return error
     return Unreachable(
         f"{what}: the bucket did not answer as it should", hint="check backup.copy.endpoint and try again"
     )
