@@ -126,7 +126,7 @@ class TableReader:
         """Return the query for the key of the last of the next `limit` rows, which has none where they are fewer."""
         cells = ", ".join(cell_expression(f"c{part.index}") for part in self.key) or "NULL"
         where, params = self._behind(after)
-        skipped = limit - 1 + (after.rows if after else 0)
+        skipped = limit - 1 + (after.rows if after is not None and not self.key else 0)
         return Statement(
             f"SELECT json_array({cells}) FROM {self._source}{where}{self._order} LIMIT 1 OFFSET {skipped}", params
         )
@@ -136,7 +136,10 @@ class TableReader:
 
         `row.key` is the row's own key; in a table without one `row.rows` is the number of rows before it.
         """
-        sql = f"SELECT hex(substr(CAST(c{column} AS BLOB), {start + 1}, {length})) FROM {self._source}"
+        needed = sorted({column, *(part.index for part in self.key)})
+        names = ", ".join(f"{quote_identifier(self.columns[index])} AS c{index}" for index in needed)
+        table = quote_identifier(self.table) + ("" if self.key else " NOT INDEXED")
+        sql = f"SELECT hex(substr(CAST(c{column} AS BLOB), {start + 1}, {length})) FROM (SELECT {names} FROM {table})"
         if not self.key:
             return Statement(f"{sql} LIMIT 1 OFFSET {row.rows}")
         params: list[Param] = []
@@ -163,7 +166,8 @@ class TableReader:
     def _behind(self, after: Place | None) -> tuple[str, tuple[Param, ...]]:
         """Return the condition that rows behind a place meet.
 
-        A row value is compared along an index; where the directions differ the first column bounds the search.
+        A row value is compared along an index, but not where directions differ or a collation is not its column's:
+        then the first column bounds the search.
         """
         if after is None or not self.key:
             return "", ()
@@ -175,7 +179,7 @@ class TableReader:
         signs = ["<" if part.descending else ">" for part in self.key]
         if len(self.key) == 1:
             return f" WHERE {compared(0, signs[0])}", tuple(params)
-        if len(set(signs)) == 1:
+        if len(set(signs)) == 1 and not any(part.collation for part in self.key):
             left = ", ".join(self._term(part) for part in self.key)
             right = ", ".join(_parameter(cell, params) for cell in after.key)
             return f" WHERE ({left}) {signs[0]} ({right})", tuple(params)

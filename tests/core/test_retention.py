@@ -21,7 +21,7 @@ def test_the_newest_of_each_day_and_week_stays() -> None:
     assert kept(backups, Retention(last=2)) == {"0", "1"}
     assert kept(backups, Retention(daily=2)) == {"1", "-20"}
     assert kept(backups, Retention(weekly=2)) == {"1", "-20"}
-    assert kept(backups, Retention(weekly=3)) == {"1", "-20", "-168"}
+    assert kept(backups, Retention(weekly=3)) == {"1", "-20", "-192"}
     assert kept(backups, Retention()) == frozenset()
 
 

@@ -32,11 +32,11 @@ Contents: TypeAlias = dict[str, list[tuple[object, ...]]]
 SMALL = Limits(
     one_batch_bytes=0,
     small_table_bytes=0,
-    page_bytes=2_000,
+    page_bytes=4_000,
     most_page_bytes=8_000,
     inline_bytes=600,
     piece_bytes=700,
-    walk_rows=7,
+    walk_rows=3,
 )
 """Everything in ranges, many of them, and by pieces what is not short."""
 

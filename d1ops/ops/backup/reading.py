@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from d1ops.core.paging import Limits
     from d1ops.core.reader import TableReader
+    from d1ops.core.rowtext import Cell
     from d1ops.core.values import Result, Statement
     from d1ops.database.base import Database
 
 _TABLES_AT_ONCE = 20
+_PIECES_AT_ONCE = 40
 _LONGEST_KEY_BYTES = 900_000
 """A parameter is a value of at most 2 MB, and bytes travel as hexadecimal."""
 
@@ -113,11 +115,11 @@ class Source:
                 continue
             rows: list[str] = [row[0] for row in result.rows]  # type: ignore[misc]  # the statement makes texts
             weight = sum(map(len, rows))
-            if rows:
-                before = after.rows if after is not None else 0
-                rows = self._whole(reader, rows, after, before, inline)
-                after = reader.place(cells_of(rows[-1]), before + len(rows) - 1)
-                yield Page(rows, after)
+            before = after.rows if after is not None else 0
+            for group in self._whole(reader, rows, after, before, inline):
+                after = reader.place(cells_of(group[-1]), before + len(group) - 1)
+                before += len(group)
+                yield Page(group, after)
             if not rows or (bound is None and len(result.rows) < limit):
                 return
             _refuse_long_key(reader, after)
@@ -125,37 +127,72 @@ class Source:
 
     def _whole(
         self, reader: TableReader, rows: list[str], after: Place | None, before: int, inline: int | None
-    ) -> list[str]:
-        """Read again what is no UTF-8, and by pieces what is long."""
+    ) -> Iterator[list[str]]:
+        """Read again what is no UTF-8, and by pieces what is long; in groups, so that no more than a page is held."""
         if is_suspect(rows):
-            statement = reader.page(after, len(rows), inline_bytes=inline, hexadecimal=True)
-            (result,) = self.ask([statement])
+            (result,) = self.ask([reader.page(after, len(rows), inline_bytes=inline, hexadecimal=True)])
             rows = without_hexadecimal(str(row[0]) for row in result.rows) or rows
-        if inline is None:
-            return rows
-        return [
-            self._joined(reader, row, before + at) if '"T' in row or '"B' in row else row for at, row in enumerate(rows)
-        ]
+        group: list[str] = []
+        found: list[_Long] = []
+        weight = 0
+        for at, row in enumerate(rows):
+            own = _long_cells(reader, row, len(group), before + at) if inline is not None else []
+            size = sum(each.size_bytes for each in own)
+            if group and weight + size > self.limits.page_bytes and own:
+                yield self._joined(reader, group, found)
+                group, found, weight = [], [], 0
+                own = _long_cells(reader, row, 0, before + at)
+            group.append(row)
+            found += own
+            weight += size
+        if group:
+            yield self._joined(reader, group, found)
 
-    def _joined(self, reader: TableReader, row: str, before: int) -> str:
-        cells = cells_of(row)
-        at = Place(reader.place(cells, before).key, before)
-        for index, cell in enumerate(cells):
-            if isinstance(cell, str) and cell[:1] in "TB":
-                digits = self._pieces(reader, at, index, int(cell[1:]))
-                cells[index] = plain(f"x{digits}") if cell.startswith("T") else f"b{digits}"
-        return row_text(cells)
-
-    def _pieces(self, reader: TableReader, row: Place, column: int, size_bytes: int) -> str:
-        """Read a long text or blob as hexadecimal digits. One that changes meanwhile is found by its digest."""
+    def _joined(self, reader: TableReader, rows: list[str], found: list[_Long]) -> list[str]:
+        """Return the rows with their long cells. One that changes meanwhile is found by its digest."""
         step, at_once = self.limits.piece_bytes, self.limits.pieces_at_once
-        asked = [reader.piece(row, column, start, step) for start in range(0, size_bytes, step)]
-        return "".join(
-            str(result.scalar())
-            for start in range(0, len(asked), at_once)
-            for result in self.ask(asked[start : start + at_once])
-            if result.rows
-        )
+        asked = [(number, start) for number, each in enumerate(found) for start in range(0, each.size_bytes, step)]
+        digits: list[list[str]] = [[] for _ in found]
+        while asked:
+            room, now = step * at_once, []
+            while asked and len(now) < _PIECES_AT_ONCE and room > 0:
+                number, start = asked.pop(0)
+                now.append((number, start))
+                room -= min(step, found[number].size_bytes - start)
+            results = self.ask(
+                [reader.piece(found[number].place, found[number].column, start, step) for number, start in now]
+            )
+            for (number, _), result in zip(now, results, strict=True):
+                digits[number] += [str(result.scalar())] if result.rows else []
+        whole: dict[int, list[Cell]] = {}
+        for each, parts in zip(found, digits, strict=True):
+            cells = whole.setdefault(each.row, cells_of(rows[each.row]))
+            kind = "x" if each.is_text else "b"
+            cells[each.column] = plain(f"{kind}{''.join(parts)}")
+        return [row_text(whole[at]) if at in whole else row for at, row in enumerate(rows)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Long:
+    """A cell that came as its length, by its row in a group and the place of that row."""
+
+    row: int
+    column: int
+    size_bytes: int
+    is_text: bool
+    place: Place
+
+
+def _long_cells(reader: TableReader, text: str, row: int, before: int) -> list[_Long]:
+    if '"T' not in text and '"B' not in text:
+        return []
+    cells = cells_of(text)
+    place = Place(reader.place(cells, before).key, before)
+    return [
+        _Long(row, column, int(cell[1:]), cell.startswith("T"), place)
+        for column, cell in enumerate(cells)
+        if isinstance(cell, str) and cell[:1] in "TB"
+    ]
 
 
 def _place(boundary: Result, rows: int) -> Place | None:
