@@ -124,7 +124,8 @@ class TableReader:
 
     def boundary(self, after: Place | None, limit: int) -> Statement:
         """Return the query for the key of the last of the next `limit` rows, which has none where they are fewer."""
-        cells = ", ".join(cell_expression(f"c{part.index}") for part in self.key) or "NULL"
+        # A key may be text that is not UTF-8.
+        cells = ", ".join(cell_expression(f"c{part.index}", hexadecimal=True) for part in self.key) or "NULL"
         where, params = self._behind(after)
         skipped = limit - 1 + (after.rows if after is not None and not self.key else 0)
         return Statement(

@@ -179,3 +179,25 @@ def test_the_next_page_is_bounded_and_never_empty(
     if seconds > limits.slow_seconds:
         assert wanted <= max(1, limit // 2)
     assert needs_bound(limit, totals, limits) == (limit * min(largest, limits.inline_bytes) > limits.most_page_bytes)
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("limit", [1, 3, 4, 20])
+def test_a_walk_counts_every_row_once(table: str, limit: int) -> None:
+    engine = Engine.memory()
+    engine.execute(f"CREATE TABLE {table} {TABLES[table]}")
+    width = 3 if table == "all_shadowed" else 2
+    for number in range(13):
+        engine.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", (number, "x" * number, 1)[:width])
+    reader = reader_of(engine, table)
+    total, after = Totals(0, (), 0), None
+    parts = []
+    while after is not None or not parts:
+        statement = reader.totals(after, limit)
+        parts.append(read_totals(engine.execute(statement.sql, statement.params).rows[0]))
+        total = parts[0] if len(parts) == 1 else total + parts[-1]
+        boundary = reader.boundary(after, limit)
+        rows = engine.execute(boundary.sql, boundary.params).rows
+        after = Place(tuple(cells_of(str(rows[0][0]))), total.rows) if rows else None
+    assert total == read_totals(engine.ask(reader.totals().sql)[0])
+    assert total.rows == 13
