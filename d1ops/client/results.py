@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
@@ -62,6 +63,15 @@ _AS_THEY_ARE = frozenset((str, float, type(None)))
 """What JSON gives exactly as it is meant."""
 
 
+def _are_as_they_are(rows: list[Any], width: int) -> bool:
+    """Return whether all rows are whole and need no decoding; quick, since a large answer is mostly that."""
+    return (
+        {list}.issuperset(map(type, rows))
+        and {width}.issuperset(map(len, rows))
+        and _AS_THEY_ARE.issuperset(map(type, chain.from_iterable(rows)))
+    )
+
+
 class _Decoder:
     """Decodes the cells of one answer and remembers the first number that was rounded."""
 
@@ -77,14 +87,15 @@ class _Decoder:
             raise ValueError("the columns are not a list of names")
         if not isinstance(rows, list):
             raise ValueError("the rows are not a list")
-        decoded = tuple(self.row(columns, number, row) for number, row in enumerate(rows))
+        if _are_as_they_are(rows, len(columns)):
+            decoded = tuple(map(tuple, rows))
+        else:
+            decoded = tuple(self.row(columns, number, row) for number, row in enumerate(rows))
         return Result(tuple(columns), decoded, decode_meta(entry.get("meta")))
 
     def row(self, columns: list[str], number: int, row: object) -> Row:
         if not isinstance(row, list) or len(row) != len(columns):
             raise ValueError(f"row {number} does not fit the columns")
-        if _AS_THEY_ARE.issuperset(map(type, row)):
-            return tuple(row)
         cells = tuple(cell if cell is None or type(cell) is str else _cell(cell) for cell in row)
         if self.lost is None:
             for column, cell in zip(columns, cells, strict=True):

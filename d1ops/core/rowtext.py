@@ -148,7 +148,7 @@ def row_text(cells: Sequence[Cell]) -> str:
 
 
 _ESCAPE = re.compile(r"\\(u....|.)", re.DOTALL)
-_OURS = frozenset(json.dumps(chr(code))[2:-1] for code in range(0x20))
+_OURS = frozenset(('"', "\\", *(json.dumps(chr(code))[2:-1] for code in range(0x20))))
 
 
 def digestible(texts: Sequence[str]) -> bytes:
@@ -156,8 +156,8 @@ def digestible(texts: Sequence[str]) -> bytes:
     joined = "\n".join(texts)
     if "\\" in joined:
         # Quotes and backslashes have one way to be escaped; what else is escaped must be as `json.dumps` does it.
-        rest = joined.replace("\\\\", "").replace('\\"', "")
-        if "\\" in rest and not _OURS.issuperset(_ESCAPE.findall(rest)):
+        only_quotes = "\\\\" not in joined and joined.count("\\") == joined.count('\\"')
+        if not only_quotes and not _OURS.issuperset(_ESCAPE.findall(joined)):
             joined = "\n".join(row_text(cells_of(text)) if "\\" in text else text for text in texts)
     return f"{joined}\n".encode() if texts else b""
 

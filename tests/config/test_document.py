@@ -216,7 +216,7 @@ def test_no_unknown_key_gets_through_and_no_value_is_repeated(
         given.fill(EnvFile, content)
     error = caught.value
     assert error.file == given.path
-    assert error.key == dotted([table, key] if table else [key])
+    assert error.key == dotted([*filter(None, table.split(".")), key])
     assert error.hint is not None
     assert any(name in error.hint for name in KNOWN)
     assert value not in error.message.replace(error.key, "")

@@ -191,7 +191,7 @@ def test_a_walk_counts_every_row_once(table: str, limit: int) -> None:
         engine.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", (number, "x" * number, 1)[:width])
     reader = reader_of(engine, table)
     total, after = Totals(0, (), 0), None
-    parts = []
+    parts: list[Totals] = []
     while after is not None or not parts:
         statement = reader.totals(after, limit)
         parts.append(read_totals(engine.execute(statement.sql, statement.params).rows[0]))

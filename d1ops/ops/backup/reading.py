@@ -132,11 +132,15 @@ class Source:
         if is_suspect(rows):
             (result,) = self.ask([reader.page(after, len(rows), inline_bytes=inline, hexadecimal=True)])
             rows = without_hexadecimal(str(row[0]) for row in result.rows) or rows
+        if inline is None:
+            if rows:
+                yield rows
+            return
         group: list[str] = []
         found: list[_Long] = []
         weight = 0
         for at, row in enumerate(rows):
-            own = _long_cells(reader, row, len(group), before + at) if inline is not None else []
+            own = _long_cells(reader, row, len(group), before + at)
             size = sum(each.size_bytes for each in own)
             if group and weight + size > self.limits.page_bytes and own:
                 yield self._joined(reader, group, found)
@@ -154,7 +158,8 @@ class Source:
         asked = [(number, start) for number, each in enumerate(found) for start in range(0, each.size_bytes, step)]
         digits: list[list[str]] = [[] for _ in found]
         while asked:
-            room, now = step * at_once, []
+            room = step * at_once
+            now: list[tuple[int, int]] = []
             while asked and len(now) < _PIECES_AT_ONCE and room > 0:
                 number, start = asked.pop(0)
                 now.append((number, start))

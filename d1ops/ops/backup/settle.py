@@ -144,7 +144,7 @@ def settle(
     """Read everything into the copy and prove that it is of one moment. Raises BackupRefused and TooLarge."""
     digests: dict[str, str] = {}
     for reader in large.readers:
-        load(source, copy, reader, large.totals[reader.table], progress)
+        digests[reader.table] = load(source, copy, reader, large.totals[reader.table], progress)
     moved = list(large.readers)
     after: Bookmark | None = None
     number = 0
@@ -154,8 +154,6 @@ def settle(
         taken = read_small(workspace, source, seen, small)
         if not large.readers:
             break
-        for reader in moved:
-            digests[reader.table] = copy.digest(reader)
         seen_again = {
             reader.table: wire_digest(source, reader, large.totals[reader.table], progress) for reader in large.readers
         }
@@ -171,7 +169,7 @@ def settle(
         workspace.tell(f"{_listed(moved)} changed while they were read: once more")
         for reader in moved:
             copy.clear(reader)
-            load(source, copy, reader, large.totals[reader.table], progress)
+            digests[reader.table] = load(source, copy, reader, large.totals[reader.table], progress)
     progress.done()
     unsettled = {reader.table for reader in moved} if large.readers else set()
     for reader, _, rows in taken.tables:
@@ -194,13 +192,17 @@ def settle(
     )
 
 
-def load(source: Source, copy: Copy, reader: TableReader, totals: Totals, progress: Progress) -> None:
-    """Read a table into the copy, behind the rows that are there already."""
+def load(source: Source, copy: Copy, reader: TableReader, totals: Totals, progress: Progress) -> str:
+    """Read a table into the copy, behind the rows that are there already. Returns the digest of all its rows as they
+    came; that of the copy, which is compared with it before the backup counts, where some were there."""
     place = copy.place(reader)
     progress.table(reader.table, totals.rows, place.rows if place else 0)
+    digest = hashlib.sha256()
     for page in source.pages(reader, totals, place):
         copy.add(reader, page.rows, moving=True)
+        digest.update(digestible(page.rows))
         progress.rows(len(page.rows))
+    return copy.digest(reader) if place else digest.hexdigest()
 
 
 def wire_digest(source: Source, reader: TableReader, totals: Totals, progress: Progress) -> str:
