@@ -24,7 +24,7 @@ class Limits:
     small_table_bytes: int = 256 * 1024
     """In a larger one, tables up to this size are read as one batch, all of them together below `small_bytes`."""
     small_bytes: int = 2 * _MEBIBYTE
-    page_bytes: int = 4 * _MEBIBYTE
+    page_bytes: int = 3 * _MEBIBYTE
     most_page_bytes: int = 16 * _MEBIBYTE
     """Where rows differ so much that a page could exceed this, the engine itself stops at `page_bytes`."""
     inline_bytes: int = 300_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -198,6 +199,19 @@ def _long_cells(reader: TableReader, text: str, row: int, before: int) -> list[_
         for column, cell in enumerate(cells)
         if isinstance(cell, str) and cell[:1] in "TB"
     ]
+
+
+def ahead(pages: Iterator[Page]) -> Iterator[Page]:
+    """Yield pages while the next one is asked for in a thread of its own.
+
+    The database is used by that thread alone until the last page; whoever takes the pages leaves it alone meanwhile.
+    One that stops early waits for the request that is under way.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="d1ops-pages") as thread:
+        coming = thread.submit(next, pages, None)
+        while (page := coming.result()) is not None:
+            coming = thread.submit(next, pages, None)
+            yield page
 
 
 def _place(boundary: Result, rows: int) -> Place | None:

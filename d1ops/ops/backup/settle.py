@@ -26,6 +26,7 @@ from d1ops.core.reader import read_totals
 from d1ops.core.rowtext import digestible, is_suspect, without_hexadecimal
 from d1ops.errors import BackupRefused, StatementRejected
 from d1ops.ops.backup.manifest import KEY_RANGES, ONE_BATCH, TableFacts
+from d1ops.ops.backup.reading import ahead
 from d1ops.ops.look import look
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def load(source: Source, copy: Copy, reader: TableReader, totals: Totals, progre
     place = copy.place(reader)
     progress.table(reader.table, totals.rows, place.rows if place else 0)
     digest = hashlib.sha256()
-    for page in source.pages(reader, totals, place):
+    for page in ahead(source.pages(reader, totals, place)):
         copy.add(reader, page.rows, moving=True)
         digest.update(digestible(page.rows))
         progress.rows(len(page.rows))
@@ -209,7 +210,7 @@ def wire_digest(source: Source, reader: TableReader, totals: Totals, progress: P
     """Read a table again and return the digest of its rows; none of them is kept."""
     digest = hashlib.sha256()
     progress.table(f"{reader.table} (proof)", totals.rows, 0)
-    for page in source.pages(reader, totals):
+    for page in ahead(source.pages(reader, totals)):
         digest.update(digestible(page.rows))
         progress.rows(len(page.rows))
     return digest.hexdigest()
