@@ -3,6 +3,7 @@
     python -m bench [--runs N]
     python -m bench audit
     python -m bench check
+    python -m bench backup [--rows N ...]
 
 Start-up: both tools in turn, as whole processes, on one sample project with the twelve migrations applied. Requests:
 the commands against the D1 HTTP API on loopback, counted by the server. Needs what the tests need.
@@ -22,6 +23,7 @@ import time
 from pathlib import Path
 
 from bench import audit, check
+from bench.backups import SIZES, backups
 from bench.serving import serving
 from d1ops.database.sqlite import SqliteDatabase
 from tests.support.cloudflare import ACCOUNT, EDIT_TOKEN, FakeCloudflare
@@ -39,9 +41,17 @@ def main() -> None:
         check.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("name", nargs="?", choices=["backup"], help="one benchmark instead of the quick ones")
     parser.add_argument("--runs", type=int, default=7, help="counted runs of each command, after one warm-up")
-    runs = parser.parse_args().runs
+    parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="backup: the sizes of the databases")
+    given = parser.parse_args()
+    runs = given.runs
     machine = f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
+    if given.name == "backup":
+        print(machine)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            backups(Path(folder), given.rows)
+        return
     print(f"{machine}, {runs} runs after a warm-up")
     with tempfile.TemporaryDirectory() as folder:
         project = sample_project(Path(folder))

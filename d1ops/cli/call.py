@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from d1ops.cli.watch import WatchedDatabase
     from d1ops.config.model import Settings
     from d1ops.core.queries import Query
+    from d1ops.ops.backup.bucket import Bucket
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
@@ -81,7 +82,12 @@ class Call:
                 rollbacks_folder=folders.rollbacks,
                 backup_max_bytes=settings.backup.max_bytes,
                 queries=lambda: _queries(settings),
+                backup_recipients=settings.backup.recipients,
+                backup_identity=_identity(settings),
+                bucket=_bucket(settings),
                 tell=diagnostics.tell,
+                show=diagnostics.show,
+                agree=diagnostics.agree,
                 uninterrupted=signals.section,
             )
         finally:
@@ -142,3 +148,18 @@ def _queries(settings: Settings) -> tuple[Query, ...]:
     except UsageError as error:
         diagnostics.warn(f"the queries of {settings.catalog.queries} are not looked at: {error}")
         return ()
+
+
+def _identity(settings: Settings) -> Path | None:
+    """The file with the identity that opens encrypted backups: of this machine first, else of the project."""
+    given = os.environ.get("D1OPS_IDENTITY") or settings.backup.key_file
+    return settings.at(str(Path(given).expanduser())) if given else None
+
+
+def _bucket(settings: Settings) -> Bucket | None:
+    copy = settings.backup.copy_to
+    if copy.bucket is None:
+        return None
+    from d1ops.ops.backup.bucket import Bucket
+
+    return Bucket(copy.bucket, copy.endpoint, copy.region, copy.prefix, os.environ)

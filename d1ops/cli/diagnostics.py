@@ -56,6 +56,11 @@ def show(text: str) -> None:
         put(sys.stderr, f"\r\033[K{printable(text)}")
 
 
+def agree(question: str) -> bool:
+    """Ask a person yes or no; where nobody can answer it is no."""
+    return is_interactive() and ask(f"{question} [y/N]").lower() in ("y", "yes")
+
+
 def is_interactive() -> bool:
     """Whether a person can read a question and answer it."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()

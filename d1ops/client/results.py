@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
@@ -58,6 +59,19 @@ def decode_results(result: object, *, count: int | None) -> Decoded:
     return Decoded(tuple(decoder.result(entry) for entry in result), decoder.lost)
 
 
+_AS_THEY_ARE = frozenset((str, float, type(None)))
+"""What JSON gives exactly as it is meant."""
+
+
+def _are_as_they_are(rows: list[Any], width: int) -> bool:
+    """Return whether all rows are whole and need no decoding; quick, since a large answer is mostly that."""
+    return (
+        {list}.issuperset(map(type, rows))
+        and {width}.issuperset(map(len, rows))
+        and _AS_THEY_ARE.issuperset(map(type, chain.from_iterable(rows)))
+    )
+
+
 class _Decoder:
     """Decodes the cells of one answer and remembers the first number that was rounded."""
 
@@ -73,7 +87,10 @@ class _Decoder:
             raise ValueError("the columns are not a list of names")
         if not isinstance(rows, list):
             raise ValueError("the rows are not a list")
-        decoded = tuple(self.row(columns, number, row) for number, row in enumerate(rows))
+        if _are_as_they_are(rows, len(columns)):
+            decoded = tuple(map(tuple, rows))
+        else:
+            decoded = tuple(self.row(columns, number, row) for number, row in enumerate(rows))
         return Result(tuple(columns), decoded, decode_meta(entry.get("meta")))
 
     def row(self, columns: list[str], number: int, row: object) -> Row:

@@ -170,7 +170,8 @@ def _hint_for_key(path: Sequence[str | int], model: type[BaseModel]) -> str:
 def _keys(model: type[BaseModel]) -> list[tuple[str, ...]]:
     """Return every key that a model knows, tables included, as paths."""
     found: list[tuple[str, ...]] = []
-    for name, field in model.model_fields.items():
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute
         found.append((name,))
         # An array of tables is annotated as tuple[Table, ...]; its keys are those of one of them.
         inner = next(iter(get_args(field.annotation)), field.annotation)

@@ -79,11 +79,25 @@ class CatalogSettings(Section):
     ledger: LedgerName = DEFAULT_LEDGER
 
 
-class BackupSettings(Section):
-    """`[backup]`: what may be read without asking."""
+class CopySettings(Section):
+    """`[backup.copy]`: a bucket that speaks S3, such as R2. Credentials come from the environment alone."""
 
-    max_bytes: Annotated[int, Field(gt=0)] = 64 * _MEBIBYTE
+    bucket: Text | None = None
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")] | None = None
+    region: Text = "auto"
+    prefix: Text = "d1ops"
+
+
+class BackupSettings(Section):
+    """`[backup]`: what may be read without asking, who can read it, and where it is copied to."""
+
+    max_bytes: Annotated[int, Field(gt=0)] = 1024 * _MEBIBYTE
     """The largest database, in bytes, that is backed up without asking."""
+    recipients: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """Keys that backups are encrypted to: age's, or SSH public keys."""
+    key_file: Text | None = None
+    """The file with the identity that opens them again."""
+    copy_to: Annotated[CopySettings, Field(alias="copy")] = CopySettings()
 
 
 class IgnoreSettings(Section):

@@ -249,14 +249,16 @@ class Engine:
     @contextmanager
     def unlimited(self) -> Iterator[None]:
         """Lift authorizer, limits, foreign keys and the defensive mode while d1ops loads or measures."""
+        settings = (apsw.SQLITE_DBCONFIG_DEFENSIVE, apsw.SQLITE_DBCONFIG_ENABLE_FKEY)
+        before = [self.connection.config(setting, -1) for setting in settings]
         with self.free(), self._without_limits():
-            self.connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
-            self.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
+            for setting in settings:
+                self.connection.config(setting, 0)
             try:
                 yield
             finally:
-                self.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
-                self.connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+                for setting, value in zip(settings, before, strict=True):
+                    self.connection.config(setting, value)
 
     @contextmanager
     def _without_limits(self) -> Iterator[None]:

@@ -211,12 +211,12 @@ def _check_parameters(statements: Sequence[Statement]) -> None:
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
-def open_copy(path: Path) -> Engine:
+def open_copy(path: Path, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Engine:
     """Open a private SQLite file (0600, made when it is not there) for a backup or a clone.
 
     Raises ConfigError or Unreachable where the file cannot be used.
     """
-    return _open_engine(path, create=True, busy_timeout_seconds=BUSY_TIMEOUT_SECONDS)
+    return _open_engine(path, create=True, busy_timeout_seconds=busy_timeout_seconds)
 
 
 def copy_database(source: Path, destination: Path) -> None:
@@ -302,7 +302,12 @@ def _as_json(result: Result, size_bytes: int, *, lossy: bool) -> Result:
     return replace(result, rows=rows, meta=replace(result.meta, size_after_bytes=size_bytes))
 
 
+_AS_THEY_ARE = frozenset((str, bytes, type(None)))
+
+
 def _json_row(row: Row) -> Row:
+    if _AS_THEY_ARE.issuperset(map(type, row)):
+        return row
     return tuple(_json_number(cell) if isinstance(cell, int | float) else cell for cell in row)
 
 

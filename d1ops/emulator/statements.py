@@ -152,7 +152,10 @@ def answer(results: Sequence[Result], form: str) -> Reply:
 
 
 def _entry(result: Result, form: str) -> dict[str, Any]:
-    rows = [[list(cell) if isinstance(cell, bytes) else cell for cell in row] for row in result.rows]
+    rows = [
+        [list(cell) if isinstance(cell, bytes) else cell for cell in row] if bytes in map(type, row) else row
+        for row in result.rows
+    ]
     results: Any = {"columns": list(result.columns), "rows": rows}
     if form == "query":  # Of columns with one name the last one wins.
         results = [dict(zip(result.columns, row, strict=True)) for row in rows]

@@ -25,7 +25,7 @@ from d1ops.core.values import Statement
 from d1ops.database.base import Atomicity
 from d1ops.errors import BackupRefused, D1opsError, HumanNeeded, StatementRejected
 from d1ops.ops import probe as atomicity
-from d1ops.ops.backup import backups_folder, read_manifest
+from d1ops.ops.backup import backups_folder, is_in_use, leftovers, read_manifest
 from d1ops.ops.condition import PROBE, conditions, is_ours
 from d1ops.ops.diagnosis import Check, Diagnosis, Health
 from d1ops.ops.guard import GUARD
@@ -108,7 +108,7 @@ def _target(workspace: Workspace, seen: Look) -> Iterator[Check]:
         yield Check(
             "size",
             Health.WARNING,
-            f"{size:,} bytes, more than the {most:,} that a backup may read: no rollback is possible",
+            f"{size:,} bytes, more than the {most:,} that a backup may read without asking",
             "raise backup.max_bytes in config/<env>.toml; every row read is billed",
         )
     else:
@@ -277,20 +277,28 @@ def _backups(workspace: Workspace) -> Iterator[Check]:
         if path.is_dir() and not path.name.startswith("."):
             try:
                 manifest = read_manifest(path / "manifest.json")
-                if (path / "data.sqlite").stat().st_size != manifest.data_bytes:
-                    raise BackupRefused(f"{path / 'data.sqlite'} has another size than when it was written")
+                if (path / manifest.packed_file).stat().st_size != manifest.stored_bytes:
+                    raise BackupRefused(f"{path / manifest.packed_file} has another size than when it was written")
                 found.append(manifest)
             except (BackupRefused, OSError) as error:
                 yield Check(
                     "damaged backup", Health.PROBLEM, f"{path.name}: {error}", "d1ops backup create takes a new one"
                 )
+    for path in leftovers(workspace):
+        if not is_in_use(path):
+            yield Check(
+                "unfinished backup",
+                Health.WARNING,
+                f"{path} is what an interrupted command left, and may hold people's data",
+                "d1ops backup create goes on with it where it can; d1ops backup prune removes it",
+            )
     mine = [manifest for manifest in found if manifest.database_id == workspace.database.target.id]
     others = f", {len(found) - len(mine)} of other databases" if len(found) > len(mine) else ""
     if not mine:
         yield Check("backups", Health.OK, f"none of this database yet{others}; every rollback takes its own first")
         return
     age = _age(workspace.now() - datetime.fromisoformat(mine[-1].created_at))
-    total = sum(manifest.data_bytes for manifest in mine)
+    total = sum(manifest.stored_bytes for manifest in mine)
     yield Check(
         "backups",
         Health.OK,

@@ -59,8 +59,10 @@ def clone_of(backup: VerifiedBackup, *, before: VerifiedBackup | None = None) ->
     """Open a private copy of a backup, with the untouched backup (or `before`) attached beside it for measuring."""
     with tempfile.TemporaryDirectory(prefix="d1ops-") as folder:
         pristine, path = Path(folder) / "before.sqlite", Path(folder) / "clone.sqlite"
-        shutil.copyfile((before or backup).data, pristine)
-        shutil.copyfile(backup.data, path)
+        with (before or backup).unpacked() as source:
+            shutil.copyfile(source, pristine)
+        with backup.unpacked() as source:
+            shutil.copyfile(source, path)
         engine = open_copy(path)
         try:
             with engine.free():

@@ -312,6 +312,6 @@ def load(workspace: Workspace, backup_id: str, into: Path) -> VerifiedBackup:
         raise UsageError(f"{into} exists already", hint="name a file that does not; nothing is overwritten") from None
     except OSError as error:
         raise UsageError(f"{into} cannot be written: {error.strerror}") from None
-    with os.fdopen(descriptor, "wb") as target, backup.data.open("rb") as source:
+    with os.fdopen(descriptor, "wb") as target, backup.unpacked() as path, path.open("rb") as source:
         shutil.copyfileobj(source, target)
     return backup

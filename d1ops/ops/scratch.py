@@ -91,7 +91,8 @@ def scratch_of(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="d1ops-")))
         if backup is not None:
-            shutil.copyfile(backup.data, folder / "rows.sqlite")
+            with backup.unpacked() as source:
+                shutil.copyfile(source, folder / "rows.sqlite")
             engine = open_copy(folder / "rows.sqlite")
         else:
             engine = generated(schema, statistics, ledger, known=known, wanted=wanted)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from d1ops.core.catalog import Catalog
     from d1ops.core.queries import Query
     from d1ops.database.base import Database
+    from d1ops.ops.backup.bucket import Bucket
 
 
 def _silent(_: str) -> None:
@@ -34,6 +35,10 @@ def _never() -> bool:
 
 def _nobody_stops(_: str) -> AbstractContextManager[Callable[[], bool]]:
     return nullcontext(_never)
+
+
+def _no(_: str) -> bool:
+    return False
 
 
 def _who() -> str:
@@ -58,13 +63,16 @@ class Workspace:
     ledger: str = "d1_migrations"
     protected: bool = False
     rollbacks_folder: str = "db/rollbacks"
-    backup_max_bytes: int = 64 * 1024 * 1024
     batch_max_seconds: float = rules.MAX_REQUEST_SECONDS
     """How long the target gives one batch."""
     allows_ingest: bool = True
     """Whether a step may go as a file through D1's import, which blocks the database while it runs."""
     queries: Callable[[], tuple[Query, ...]] = tuple
     """Reads the known queries of the Worker that is running."""
+    backup_max_bytes: int = 1024 * 1024 * 1024
+    backup_recipients: tuple[str, ...] = ()
+    backup_identity: Path | None = None
+    bucket: Bucket | None = None
     actor: str = field(default_factory=_who)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     nonce: Callable[[], str] = lambda: secrets.token_hex(12)
@@ -73,6 +81,10 @@ class Workspace:
     uninterrupted: Callable[[str], AbstractContextManager[Callable[[], bool]]] = _nobody_stops
     """Opens a section, named for people, that a first signal does not break: what is sent in it gets its answer, or is
     looked up. The section gives a function that says whether somebody asked to stop meanwhile."""
+    show: Callable[[str], None] = _silent
+    """How far something is: one line that replaces the last one, an empty one at the end."""
+    agree: Callable[[str], bool] = _no
+    """Ask whether to go on; silence is a no."""
 
     def timestamp(self) -> str:
         """The present time, UTC RFC 3339 with `Z`, to the second."""

@@ -90,3 +90,60 @@ def test_prune_keeps_the_newest_and_those_that_the_history_needs(filled: Shell) 
     filled.ok("backup", "prune", "--keep-last", "0", "--include-referenced", "--yes")
     assert filled.ok("backup", "list", "--format", "json").json["backups"] == []
     assert "0 backups removed" in filled.ok("backup", "prune", "--keep-last", "0").out
+
+
+def test_prune_asks_what_stays_and_keeps_days_and_weeks(filled: Shell) -> None:
+    refused = filled("backup", "prune")
+    assert refused.code == 2
+    assert "nothing says what stays" in refused.err
+    first, second = create(filled), create(filled)
+    dry = filled.ok("backup", "prune", "--keep-daily", "1", "--keep-weekly", "1", "--dry-run", "--format", "json").json
+    assert (dry["removed"], dry["kept"], dry["leftovers"]) == ([first], [second], [])
+
+
+def test_prune_removes_what_interrupted_commands_left(filled: Shell) -> None:
+    backup = create(filled)
+    left = filled.root / ".d1ops" / "backups" / "dev" / f".{backup}.partial"
+    left.mkdir(mode=0o700)
+    assert (
+        f"{left.name} was left by an interrupted command"
+        in filled.ok("backup", "prune", "--keep-last", "1", "--dry-run").out
+    )
+    assert "unfinished backup" in filled("doctor").out
+    filled.ok("backup", "prune", "--keep-last", "1", "--yes")
+    assert not left.exists()
+
+
+def test_every_backup_is_verified_and_a_damaged_one_is_named(filled: Shell) -> None:
+    first, second = create(filled), create(filled)
+    assert "2 whole, 0 damaged" in filled.ok("backup", "verify", "--all").out
+    file = filled.root / ".d1ops" / "backups" / "dev" / first / "data.sqlite.zst"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    ended = filled("backup", "verify", "--all", "--format", "json")
+    assert ended.code == 5
+    assert {each["id"]: each["verified"] for each in ended.json["backups"]} == {first: False, second: True}
+    assert f"backup {first}" in ended.err
+    assert filled("backup", "verify").code == 2
+    assert filled("backup", "verify", first, "--all").code == 2
+    assert filled("backup", "verify", first, "--from-copy").code == 2
+
+
+def test_a_database_over_the_budget_is_read_only_when_somebody_agrees(filled: Shell) -> None:
+    path = filled.root / "config" / "dev.toml"
+    path.write_text(path.read_text() + "[backup]\nmax_bytes = 1000\n")
+    refused = filled("backup", "create")
+    assert refused.code == 5
+    assert "--over-budget" in refused.err
+    assert "to be read: " in refused.err
+    filled.ok("backup", "create", "--over-budget", "--fresh")
+    assert filled("rollback", "3", "--yes").code == 5
+
+
+def test_a_recipient_that_is_none_is_a_mistake_of_the_configuration(filled: Shell) -> None:
+    path = filled.root / "config" / "dev.toml"
+    path.write_text(path.read_text() + '[backup]\nrecipients = ["age1nobody"]\n')
+    refused = filled("backup", "create")
+    assert refused.code == 2
+    assert "is no recipient" in refused.err

@@ -59,7 +59,7 @@ def test_help_goes_to_standard_output_and_nothing_at_all_is_a_usage_error(empty:
         (["status", "--format", "yaml"], "--format", "d1ops status --help"),
         (["status", "--project", "/does/not/exist"], "--project", "d1ops status --help"),
         (["backup"], "command", "d1ops backup --help"),
-        (["backup", "prune"], "--keep-last", "d1ops backup prune --help"),
+        (["backup", "prune"], "nothing says what stays", "d1ops backup prune --keep-last 10 --dry-run"),
         (["history", "--limit", "0"], "--limit", "d1ops history --help"),
         (["plan", "--to", "1", "--only", "2"], "--to and --only", "leave one of them out"),
     ],

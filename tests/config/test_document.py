@@ -24,7 +24,8 @@ VALID = {
         "wrangler", "wrangler_env",
     ],
     "catalog": ["migrations", "rollbacks", "queries", "ledger"],
-    "backup": ["max_bytes"],
+    "backup": ["max_bytes", "recipients", "key_file", "copy"],
+    "backup.copy": ["bucket", "endpoint", "region", "prefix"],
     "audit": ["ignore"],
     "audit.ignore": ["rule", "reason", "table", "index", "query", "columns"],
 }  # fmt: skip
@@ -208,15 +209,23 @@ def test_no_unknown_key_gets_through_and_no_value_is_repeated(
     tmp_path_factory: pytest.TempPathFactory, table: str, key: str, value: str
 ) -> None:
     given = Document(tmp_path_factory.mktemp("keys") / "dev.toml", "config/dev.toml")
-    content: dict[str, object] = {"database": {"kind": "sqlite"}, "catalog": {}, "backup": {}, "audit": {}}
-    inner = content[table] if table else content
+    content: dict[str, object] = {
+        "database": {"kind": "sqlite"},
+        "catalog": {},
+        "backup": {"copy": {}},
+        "audit": {},
+    }
+    inner: object = content
+    for part in filter(None, table.split(".")):
+        assert isinstance(inner, dict)
+        inner = inner[part]
     assert isinstance(inner, dict)
     inner[key] = value
     with pytest.raises(ConfigError) as caught:
         given.fill(EnvFile, content)
     error = caught.value
     assert error.file == given.path
-    assert error.key == dotted([table, key] if table else [key])
+    assert error.key == dotted([*filter(None, table.split(".")), key])
     assert error.hint is not None
     assert any(name in error.hint for name in KNOWN)
     assert value not in error.message.replace(error.key, "")

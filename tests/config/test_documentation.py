@@ -20,9 +20,10 @@ DEFAULTS = dict(re.findall(r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \|", TABLE, re.MU
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for name, field in model.model_fields.items():
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from keys(field.annotation, f"{name}.")
+            yield from keys(field.annotation, f"{prefix}{name}.")
         else:
             yield prefix + name, field.default
 

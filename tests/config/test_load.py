@@ -87,7 +87,12 @@ def test_everything_has_a_default_but_the_kind(tmp_path: Path) -> None:
             "queries": "db/queries",
             "ledger": "d1_migrations",
         },
-        "backup": {"max_bytes": 67_108_864},
+        "backup": {
+            "max_bytes": 1_073_741_824,
+            "recipients": (),
+            "key_file": None,
+            "copy_to": {"bucket": None, "endpoint": None, "region": "auto", "prefix": "d1ops"},
+        },
     }
     assert settings.at(settings.state) == tmp_path / ".d1ops"
     assert settings.shown_source == "config/dev.toml"

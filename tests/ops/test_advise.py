@@ -111,13 +111,18 @@ def test_where_all_is_well_nothing_is_written(project: Project) -> None:
     assert (written, advice.indexes) == (None, ())
 
 
+def digest(made: backup.VerifiedBackup) -> str:
+    with made.unpacked() as path:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def test_the_target_is_only_read_and_the_backup_stays_as_it_was(small: Project) -> None:
     small.migrate()
     small.database.batch(
         [Statement("INSERT INTO users (id, email) VALUES (?, ?)", (f"u{n}", f"{n % 40}@x")) for n in range(400)]
     )
     made, _ = backup.create(small.workspace)
-    before, data = target(small), hashlib.sha256(made.data.read_bytes()).hexdigest()
+    before, data = target(small), digest(made)
     queries = merge(
         read_queries(
             small.write_queries("SELECT id FROM users WHERE email = ?1;\nDELETE FROM users WHERE email = ?1;\n"), "q"
@@ -134,7 +139,7 @@ def test_the_target_is_only_read_and_the_backup_stays_as_it_was(small: Project) 
     assert delete.rows_read_before is not None
     assert delete.rows_read_after < delete.rows_read_before
     assert target(small) == before
-    assert hashlib.sha256(made.data.read_bytes()).hexdigest() == data
+    assert digest(made) == data
     assert small.database.query("SELECT count(*) FROM users").scalar() == 400
 
 

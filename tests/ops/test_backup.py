@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,8 @@ from d1ops.database.sqlite import SqliteDatabase, open_copy
 from d1ops.errors import BackupRefused, UsageError
 from d1ops.ops import backup as backups
 from d1ops.ops import restore
+from d1ops.ops.backup import files
+from d1ops.ops.backup.manifest import PACKED
 from tests.support.project import YES, Project
 
 if TYPE_CHECKING:
@@ -89,9 +92,10 @@ def test_generated_values_come_back(project: Project, values: list[int | float |
     project.run("DROP TABLE IF EXISTS r", "CREATE TABLE r (x)")
     project.database.batch([Statement("INSERT INTO r VALUES (?1)", (value,)) for value in values])
     backup, _ = backups.create(project.workspace)
-    engine = open_copy(backup.data)
-    rows = [x for (x,) in engine.ask("SELECT x FROM r ORDER BY rowid")]
-    engine.close()
+    with backup.unpacked() as path:
+        engine = open_copy(path)
+        rows = [x for (x,) in engine.ask("SELECT x FROM r ORDER BY rowid")]
+        engine.close()
     assert [(type(x), x.hex() if isinstance(x, float) else x) for x in rows] == [
         (type(x), x.hex() if isinstance(x, float) else x) for x in values
     ]
@@ -101,7 +105,9 @@ def test_files_are_private_and_ignored_by_version_control(filled: Project) -> No
     backup, _ = backups.create(filled.workspace)
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (filled.root / ".d1ops").rglob("*")}
     assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
-    assert {modes[backup.data], modes[backup.folder / "manifest.json"]} == {0o600}
+    packed = backup.folder / backup.manifest.packed_file
+    with backup.unpacked() as path:
+        assert {modes[packed], modes[path], modes[backup.folder / "manifest.json"]} == {0o600}
     assert (filled.root / ".d1ops" / ".gitignore").read_text() == "*\n"
 
 
@@ -118,22 +124,28 @@ def test_the_manifest_says_what_a_person_asks(filled: Project) -> None:
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.99])
 def test_a_flipped_byte_is_found(filled: Project, place: float) -> None:
     backup, _ = backups.create(filled.workspace)
-    data = bytearray(backup.data.read_bytes())
-    data[int(len(data) * place)] ^= 1
-    backup.data.write_bytes(data)
-    with pytest.raises(BackupRefused, match=r"checksum differs"):
-        backups.verify(filled.workspace, backup.id)
+    for name in (backup.manifest.packed_file, "manifest.json"):
+        file = backup.folder / name
+        whole = file.read_bytes()
+        data = bytearray(whole)
+        data[int(len(data) * place)] ^= 1
+        file.write_bytes(data)
+        with pytest.raises(BackupRefused):
+            backups.verify(filled.workspace, backup.id)
+        file.write_bytes(whole)
+    assert backups.verify(filled.workspace, backup.id).manifest == backup.manifest
 
 
 def test_other_rows_under_a_matching_checksum_are_found(filled: Project) -> None:
     backup, _ = backups.create(filled.workspace)
-    engine = open_copy(backup.data)
-    engine.execute("UPDATE users SET email = 'x@b.c' WHERE id = 'u1'")
-    engine.close()
+    with backup.unpacked() as source:
+        engine = open_copy(source)
+        engine.execute("UPDATE users SET email = 'x@b.c' WHERE id = 'u1'")
+        engine.close()
+        (backup.folder / PACKED).unlink()
+        packed = files.pack(source, backup.folder / PACKED, ())
     path = backup.folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["data_sha256"] = backups._sha256(backup.data.read_bytes())
-    path.write_text(json.dumps(manifest))
+    path.write_bytes(replace(backup.manifest, **asdict(packed)).to_bytes())
     with pytest.raises(BackupRefused, match=r"the rows of users are not the rows that were read"):
         backups.verify(filled.workspace, backup.id)
 
@@ -153,8 +165,6 @@ def test_a_manifest_that_is_none_is_refused(filled: Project) -> None:
 
 
 def test_a_target_over_the_budget_is_refused_before_rows_are_read(filled: Project) -> None:
-    from dataclasses import replace
-
     workspace = replace(filled.workspace, backup_max_bytes=1000)
     with pytest.raises(BackupRefused, match=r"more than the 1,000"):
         backups.create(workspace)

@@ -14,6 +14,7 @@ from d1ops.database.base import Atomicity, Capabilities
 from d1ops.database.sqlite import SqliteDatabase
 from d1ops.errors import Denied
 from d1ops.ops import backup, doctor, probe
+from d1ops.ops.backup.manifest import PACKED
 from d1ops.ops.diagnosis import Check, Diagnosis, Health
 
 if TYPE_CHECKING:
@@ -325,9 +326,9 @@ def test_a_damaged_backup_is_named_and_hides_no_other(filled: Project, damage: s
         case "manifest":
             (broken.folder / "manifest.json").write_text("{}")
         case "data":
-            broken.data.write_bytes(b"short")
+            (broken.folder / PACKED).write_bytes(b"short")
         case _:
-            broken.data.unlink()
+            (broken.folder / PACKED).unlink()
     diagnosis = doctor.examine(filled.workspace)
     check = only(diagnosis, "damaged backup")
     assert check.state is diagnosis.worst is Health.PROBLEM
@@ -346,10 +347,10 @@ def test_what_an_interrupted_backup_left_is_named(filled: Project) -> None:
 def test_what_others_may_read_is_named(filled: Project) -> None:
     made, _ = backup.create(filled.workspace)
     assert only(doctor.examine(filled.workspace), "permissions").state is Health.OK
-    made.data.chmod(0o644)
+    (made.folder / PACKED).chmod(0o644)
     check = only(doctor.examine(filled.workspace), "permissions")
     assert (check.state, check.remedy) == (Health.WARNING, f"chmod -R go-rwx {filled.workspace.state}")
-    assert f"may read {made.data}," in check.fact
+    assert f"may read {made.folder / PACKED}," in check.fact
     for name in "abcd":
         (made.folder / name).touch(mode=0o644)
     assert "and 2 more, which" in only(doctor.examine(filled.workspace), "permissions").fact

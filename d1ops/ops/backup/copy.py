@@ -1,0 +1,174 @@
+"""The copy of a target: a SQLite file that rows are written into, page by page, and read from again."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+import apsw
+
+from d1ops.core.mirror import build_schema, schema_of
+from d1ops.core.reader import Place, read_totals
+from d1ops.core.rowtext import cells_of, digestible, values_of, without_hexadecimal
+from d1ops.core.sql import quote_identifier
+from d1ops.database.sqlite import open_copy
+from d1ops.errors import BackupRefused, HumanNeeded, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from d1ops.core.engine import Engine
+    from d1ops.core.reader import TableReader, Totals
+    from d1ops.core.schema import SchemaObject
+
+_ROWS_AT_ONCE = 2_000
+_CACHE_KIBIBYTES = 48 * 1024
+
+
+class Busy(Exception):
+    """Another program writes this copy."""
+
+
+class Copy:
+    """A copy that is being written. Its lock tells other programs that somebody is at work.
+
+    Tables come first, indexes and triggers last (`finish`): they would slow the rows down, and a trigger must not fire.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stack = ExitStack()
+        try:
+            self.engine: Engine = open_copy(path, busy_timeout_seconds=0)
+        except Unreachable as error:
+            if "is locked" in error.text:
+                raise Busy from None
+            raise
+        self._stack.callback(self.engine.close)
+        self._stack.enter_context(self.engine.unlimited())
+        try:
+            # A crash of this program leaves a whole transaction; one of the machine may not, which the digests find.
+            for pragma in ("locking_mode = EXCLUSIVE", "synchronous = OFF", f"cache_size = -{_CACHE_KIBIBYTES}"):
+                self.engine.ask(f"PRAGMA {pragma}")
+            self.engine.ask("PRAGMA ignore_check_constraints = ON")
+            self.engine.ask("BEGIN EXCLUSIVE")
+            self.engine.ask("COMMIT")
+        except apsw.BusyError:
+            self.close()
+            raise Busy from None
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._stack.close()
+
+    # -- schema ----------------------------------------------------------------------------------------
+
+    def build(self, objects: Iterable[SchemaObject]) -> None:
+        """Make the tables, where the file is new; in one that was left nearly done, remove the triggers again."""
+        present = schema_of(self.engine).objects
+        if not present:
+            build_schema(self.engine, [o for o in objects if o.type == "table"])
+        for each in present:
+            if each.type == "trigger":
+                self.engine.ask(f"DROP TRIGGER {quote_identifier(each.name)}")
+
+    def empty(self, virtual: SchemaObject) -> None:
+        """Make a virtual table anew, without rows."""
+        self.engine.ask(f"DROP TABLE {quote_identifier(virtual.name)}")
+        build_schema(self.engine, [virtual])
+
+    def finish(self, objects: Iterable[SchemaObject]) -> None:
+        """Make indexes, views and triggers. Raises BackupRefused where the rows do not allow a unique index."""
+        present = schema_of(self.engine).by_key()
+        later = [o for o in objects if o.type != "table" and (o.type, o.name.lower()) not in present]
+        try:
+            build_schema(self.engine, later)
+        except HumanNeeded as error:
+            raise BackupRefused(str(error), hint="run the command again; rows may have moved meanwhile") from None
+
+    # -- rows ------------------------------------------------------------------------------------------
+
+    def place(self, reader: TableReader) -> Place | None:
+        """Return the place behind the last row, None in an empty table."""
+        rows = self.engine.count(reader.table)
+        if not rows:
+            return None
+        last = reader.boundary(None, rows)
+        return Place(tuple(cells_of(str(self.engine.ask_one(last.sql, last.params)))), rows)
+
+    def clear(self, reader: TableReader) -> None:
+        """Remove all rows of a table."""
+        self.engine.ask(f"DELETE FROM {quote_identifier(reader.table)}")
+
+    def add(self, reader: TableReader, rows: Sequence[str], *, moving: bool = False) -> None:
+        """Write rows as one transaction.
+
+        In a target that is written meanwhile (`moving`), a row may come twice, or with a value that another row had:
+        the later one stays, and the digest finds what is not right. Raises BackupRefused otherwise.
+        """
+        self.engine.ask("BEGIN")
+        try:
+            self._insert(reader, rows, replace=moving)
+        except apsw.Error as error:
+            self.engine.ask("ROLLBACK")
+            if isinstance(error, apsw.FullError | apsw.IOError | apsw.CorruptError | apsw.NotADBError):
+                raise
+            raise BackupRefused(
+                f"{reader.table} holds a row that its own schema refuses: {error}",
+                hint="mend the row, or rewind without a backup: d1ops restore BOOKMARK",
+            ) from None
+        self.engine.ask("COMMIT")
+
+    def _insert(self, reader: TableReader, rows: Sequence[str], *, replace: bool) -> None:
+        values, raw = values_of(rows)
+        connection = self.engine.connection
+        done = 0
+        for at, columns in groupby(raw, key=itemgetter(0)):
+            connection.executemany(reader.insert(replace=replace), values[done:at])
+            connection.execute(reader.insert((column for _, column in columns), replace=replace), values[at])
+            done = at + 1
+        connection.executemany(reader.insert(replace=replace), values[done:])
+
+    def totals(self, reader: TableReader) -> Totals:
+        """Return the copy's own figures of a table."""
+        return totals_of(self.engine, reader)
+
+    def digest(self, reader: TableReader) -> str:
+        """Return the digest of a table as it is in the copy."""
+        return digest_of(self.engine, reader)
+
+
+def totals_of(engine: Engine, reader: TableReader) -> Totals:
+    """Return the figures of a table of a copy."""
+    (row,) = engine.ask(reader.totals().sql)
+    return read_totals(row)
+
+
+def digest_of(engine: Engine, reader: TableReader) -> str:
+    """Return the digest of a table of a copy (`core.rowtext`)."""
+    try:
+        return _hash(_texts(engine, reader.page().sql))
+    except UnicodeDecodeError:
+        rows = _texts(engine, reader.page(hexadecimal=True).sql)
+        return _hash(without_hexadecimal(each) for each in rows)
+
+
+def _hash(pages: Iterable[Sequence[str]]) -> str:
+    digest = hashlib.sha256()
+    for rows in pages:
+        digest.update(digestible(rows))
+    return digest.hexdigest()
+
+
+def _texts(engine: Engine, sql: str) -> Iterator[list[str]]:
+    with engine.free():
+        cursor = engine.connection.execute(sql)
+        while rows := [row[0] for row in islice(cursor, _ROWS_AT_ONCE)]:
+            yield rows
