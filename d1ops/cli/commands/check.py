@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,12 +64,22 @@ def _doctor_lines(found: Diagnosis) -> list[str]:
     return lines
 
 
-@command("docs", "d1ops docs", "d1ops docs --check")
+@command("docs", "d1ops docs", "d1ops docs --check", "d1ops docs --html runbook.html")
 def docs(
     call: Call,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 unless the file is up to date.")
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            dir_okay=False,
+            show_default=False,
+            help="Write the runbook as one self-contained HTML page to this file instead.",
+        ),
+    ] = None,
 ) -> ExitCode:
     """Write docs/MIGRATION_ROLLBACK.md anew.
 
@@ -82,6 +93,8 @@ def docs(
     folders = settings.catalog
     catalog = read_catalog(settings.project, folders.migrations, folders.rollbacks)
     text = use_case.render(catalog, use_case.read_notes(settings.project))
+    if html is not None:
+        return _write_page(call, text, html)
     call.note(file=use_case.RUNBOOK, changed=False)
     if check:
         use_case.check(settings.project, text)
@@ -90,4 +103,15 @@ def docs(
     changed = use_case.write(settings.project, text)
     call.note(changed=changed)
     call.answer([f"{use_case.RUNBOOK} {'written' if changed else 'is up to date'}"])
+    return ExitCode.DONE
+
+
+def _write_page(call: Call, text: str, path: Path) -> ExitCode:
+    from d1ops.cli.reports.files import require_folder, write_whole
+    from d1ops.cli.reports.runbook_page import runbook_page
+
+    require_folder(path, "--html")
+    write_whole(path, runbook_page(text, "Which migration can be undone, what that takes, and what to do at 3 a.m."))
+    call.note(file=str(path), changed=True)
+    call.answer([f"{path} written"])
     return ExitCode.DONE
