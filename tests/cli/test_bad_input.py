@@ -171,7 +171,7 @@ def test_a_backup_that_is_not_there_or_not_whole(filled: Shell) -> None:
     refused(filled, 2, "restore", "../../etc", "--yes")
     refused(filled, 2, "restore", "", "--yes")
     backup = filled.ok("backup", "create", "--format", "json").json["backup"]
-    data = filled.root / ".d1ops" / "backups" / "dev" / backup["id"] / "data.sqlite"
+    data = filled.root / ".d1ops" / "backups" / "dev" / backup["id"] / "data.sqlite.zst"
     data.write_bytes(data.read_bytes()[:-1] + b"!")
     assert "checksum differs" in refused(filled, 5, "backup", "verify", backup["id"])
     refused(filled, 5, "restore", backup["id"], "--yes")
