@@ -12,9 +12,11 @@ would still act) everything runs again, in the whole database: slower, and the s
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from d1ops.core.engine import Engine
@@ -252,7 +254,12 @@ def stand(
 
 
 class _Differs(Exception):
-    """Without the migration a statement does something that it does not do with it."""
+    """Without the migration a statement does something that it does not do with it, or may."""
+
+
+_OF_A_FOLLOWER = re.compile(
+    r"error in (?:view|trigger) .*?: (?:no such (?:table|column): (?P<name>.*?): SQLITE|.*)", re.DOTALL
+)
 
 
 class _Trial:
@@ -267,15 +274,19 @@ class _Trial:
         """Replay without the migration, and try its rollback with all later ones; `is_small` runs only what matters."""
         self._is_small = is_small
         failed: dict[int, str] = {}
+        chosen, names = self._chosen(failed)
         while True:
-            with closing(self._start(failed)) as without:
-                names, news = self._replay(without, failed)
-                if not news:
-                    obstacles = [failed[number] for number in sorted(failed)]
-                    if is_proved and not obstacles:
-                        obstacles = self._obstacles(without, names)
-                    return Standing(tuple(obstacles), frozenset(failed))
-                failed |= news
+            with closing(self._start(chosen, failed)) as without:
+                news = self._replay(without, chosen, failed)
+                if not news and not failed:
+                    obstacles = self._obstacles(without, names) if is_proved else []
+                    return Standing(tuple(obstacles), frozenset())
+            failed |= news
+            tried = set(chosen)
+            chosen, names = self._chosen(failed)
+            # What failed was rolled back where it stood, so what ran beside it need not run again.
+            if tried.issuperset(chosen):
+                return Standing(tuple(failed[number] for number in sorted(failed)), frozenset(failed))
 
     # -- the replay without it -------------------------------------------------------------------------
 
@@ -287,11 +298,11 @@ class _Trial:
         needed = self._units.required(self._number, dependent, skipped=failed)
         return [self._units.all[number] for number in sorted(needed)], names
 
-    def _start(self, failed: Collection[int]) -> Engine:
+    def _start(self, chosen: Sequence[Unit], failed: Collection[int]) -> Engine:
         """The database before the migration, as much of it as the statements of the replay can reach."""
         if self._is_small:
             schema = schema_of(self._cursor)
-            statements = [s for unit in self._chosen(failed)[0] for s in unit.statements]
+            statements = [s for unit in chosen for s in unit.statements]
             for number in (self._number, *failed):
                 statements += self._steps[number].migration.script.statements
             tables = Reach(self._cursor, schema, self._whole.links).tables(statements)
@@ -299,26 +310,33 @@ class _Trial:
                 return cut_out(self._cursor, schema, tables)
         return opened(self._cursor.serialize())
 
-    def _replay(self, without: Engine, failed: Collection[int]) -> tuple[set[str], dict[int, str]]:
-        """Run what is to run without the migration; return all names that differ and the new failures."""
-        chosen, names = self._chosen(failed)
+    def _replay(self, without: Engine, chosen: Sequence[Unit], failed: Collection[int]) -> dict[int, str]:
+        """Run what is to run without the migration; return which migrations failed, with the sentences that say so."""
         news: dict[int, str] = {}
-        position = 0
-        while position < len(chosen):
-            step = chosen[position].step
-            together = [unit for unit in chosen[position:] if unit.step == step]
-            position += len(together)
+        for step, units in groupby(chosen, key=lambda unit: unit.step):
+            together = list(units)
             statements = [statement for unit in together for statement in unit.statements]
             try:
                 seen = observe(without, statements, self._whole.links, is_brief=True)
             except StatementRejected as error:
+                if self._is_small and self._may_be_mended(error.text, failed):
+                    raise _Differs from None
                 news[step] = f"without it {self._steps[step].migration.label} does not run: {error.text}"
                 continue
             if self._is_small:
                 with_it = Footprint.of_all(unit.footprint for unit in together)
                 if not Footprint.of_all(seen.footprints).writes <= with_it.writes:
                     raise _Differs
-        return names, news
+        return news
+
+    def _may_be_mended(self, text: str, failed: Collection[int]) -> bool:
+        """Whether a view or trigger does not hold for another reason than that these migrations are not there. What
+        mends it may be a statement that was left out."""
+        found = _OF_A_FOLLOWER.search(text)
+        if found is None:
+            return False
+        novel = {name for number in (self._number, *failed) for name in self._steps[number].novel}
+        return fold((found["name"] or "").rpartition(".")[2]) not in novel
 
     # -- the rollback with all later ones applied --------------------------------------------------------
 

@@ -163,6 +163,12 @@ def _is_virtual(o: SchemaObject) -> bool:
     return o.type == "table" and (o.sql or "").upper().startswith("CREATE VIRTUAL")
 
 
+def adds_column(sql: str) -> bool:
+    """Whether an ALTER TABLE adds a column: the only form that leaves other objects, and rows, as they are."""
+    heading = [fold(token.text) for _, token in zip(range(6), significant(sql), strict=False)]
+    return "add" in heading[3:4] or ("." in heading[3:4] and "add" in heading[5:6])
+
+
 def _changes_rows_that_are_there(sql: str, named: frozenset[str], verb: str) -> bool:
     """Whether a statement may change or take rows, or names that others refer to; False only for certain."""
     match verb:
@@ -175,7 +181,7 @@ def _changes_rows_that_are_there(sql: str, named: frozenset[str], verb: str) -> 
         case "DROP":
             return "table" in named
         case "ALTER":
-            return "add" not in [fold(token.text) for _, token in zip(range(6), significant(sql), strict=False)]
+            return not adds_column(sql)
         case _:
             return True
 

@@ -4,8 +4,8 @@ Two statements whose footprints do not meet can change places: neither sees what
 be tried again only among the later statements that meet it, not among all.
 
 Names are folded names of objects. Names that no object has stand for the rest: `*views` for "every view and trigger
-still holds", which ALTER TABLE checks; `->users` for "a table begins to refer to users" and `<-users` for "one ceases
-to", which matter where rows of users change.
+still holds", which ALTER TABLE checks unless it adds a column; `->users` for "a table begins to refer to users" and
+`<-users` for "one ceases to", which matter where rows of users change.
 Source: SQLite documentation, "Authorizer Action Codes" and "ALTER TABLE"; foreign key actions and triggers are
 reported with the statement that sets them off.
 """
@@ -20,7 +20,7 @@ import apsw
 
 from d1ops.core import rules
 from d1ops.core.engine import Rejected
-from d1ops.core.excerpt import Links, reads_catalogue
+from d1ops.core.excerpt import Links, adds_column, reads_catalogue
 from d1ops.core.mirror import schema_of
 from d1ops.core.replay import rejected_in_script
 from d1ops.core.sql import fold, significant
@@ -155,6 +155,7 @@ class _Notes:
     def __init__(self, statement: ScriptStatement, links: Links) -> None:
         self.verb = statement.verb
         self.is_whole = _is_bare_delete(statement.sql)
+        self._asks_views = self.verb == "ALTER" and not adds_column(statement.sql)
         self.footprint = Footprint()
         self._links = links
         self._touches = set(_named(statement, links))
@@ -212,7 +213,7 @@ class _Notes:
         then, now = self._references(engine, gone), self._references(engine, fresh)
         self._writes |= {f"{BEGINS}{parent}" for _, parent in now - then}
         self._writes |= {f"{CEASES}{parent}" for _, parent in then - now}
-        if self.verb == "ALTER":
+        if self._asks_views:
             self._touches.add(VIEWS)
         # An INSERT may replace rows, by its own words or by those of the table.
         changed = self._rows | (self._writes if self.verb == "DROP" else set())

@@ -16,16 +16,18 @@ from d1ops.core.footprint import Footprint, observe
 from d1ops.core.made import made_between
 from d1ops.core.mirror import schema_of
 from d1ops.core.replay import run_script
+from d1ops.core.schema import SELECT_OBJECTS, Schema
 from d1ops.core.sql import fold
 from d1ops.core.trial import opened
 from d1ops.errors import ScriptError, StatementRejected
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from d1ops.core.catalog import Migration
     from d1ops.core.engine import Engine
     from d1ops.core.excerpt import Links
     from d1ops.core.footprint import Overwrite
-    from d1ops.core.schema import Schema, SchemaObject
     from d1ops.core.sql import ScriptStatement
     from d1ops.core.values import Row
 
@@ -49,11 +51,11 @@ def advance(cursor: Engine, migration: Migration, links: Links, *, is_thorough: 
     """
     forward = migration.script.statements
     back = _rollback_statements(migration)
-    schema, whole = schema_of(cursor), cursor.serialize()
-    image = None if is_thorough else _excerpt(cursor, schema, links, forward, back)
+    before, whole = cursor.ask(SELECT_OBJECTS), cursor.serialize()
+    image = None if is_thorough else _excerpt(cursor, Schema.from_rows(before), links, forward, back)
     stage = _try(image, migration, back, links) if image is not None else None
     run_script(cursor, forward)
-    if stage is not None and _changes(schema, schema_of(cursor)) == _changes_of(stage):
+    if stage is not None and _changes(before, cursor.ask(SELECT_OBJECTS)) == _changes_of(stage):
         return stage
     # The excerpt was too small, or there is none.
     stage = _try(whole, migration, back, links)
@@ -133,11 +135,11 @@ def _novel(before: dict[str, set[str]], after: dict[str, set[str]]) -> frozenset
     return frozenset(found)
 
 
-def _changes_of(stage: Stage) -> set[SchemaObject]:
+def _changes_of(stage: Stage) -> set[Row]:
     with closing(opened(stage.before)) as before, closing(opened(stage.after)) as after:
-        return _changes(schema_of(before), schema_of(after))
+        return _changes(before.ask(SELECT_OBJECTS), after.ask(SELECT_OBJECTS))
 
 
-def _changes(before: Schema, after: Schema) -> set[SchemaObject]:
+def _changes(before: Sequence[Row], after: Sequence[Row]) -> set[Row]:
     """The objects that are not in both; SQLite's own tables come and go with others."""
-    return {o for o in set(before.objects) ^ set(after.objects) if not rules.is_reserved(o.name)}
+    return {row for row in set(before) ^ set(after) if not rules.is_reserved(str(row[1]))}

@@ -12,7 +12,7 @@ from d1ops.core.other_ledgers import other_ledgers
 from d1ops.core.sql import fold
 from d1ops.errors import HumanNeeded, LedgerRefused
 from d1ops.ops import journal
-from d1ops.ops.backup import backups_folder
+from d1ops.ops.backup import is_in_use, leftovers
 from d1ops.ops.guard import GUARD
 from d1ops.ops.restore import unfinished
 
@@ -245,13 +245,13 @@ def _theirs(others: Sequence[OtherLedger]) -> str:
 
 
 def _partial_backups(workspace: Workspace) -> Iterator[Condition]:
-    folder = backups_folder(workspace)
-    for path in sorted(folder.glob(".*.partial")) if folder.is_dir() else []:
-        yield Condition(
-            "unfinished backup",
-            f"{path} is what an interrupted backup left, and may hold people's data; the target is untouched",
-            ("backup", "create"),
-        )
+    for path in leftovers(workspace):
+        if not is_in_use(path):
+            yield Condition(
+                "unfinished backup",
+                f"{path} is what an interrupted command left, and may hold people's data; the target is untouched",
+                ("backup", "create"),
+            )
 
 
 def _by(event: Event) -> str:

@@ -25,7 +25,7 @@ from d1ops.core.values import Statement
 from d1ops.database.base import Atomicity
 from d1ops.errors import BackupRefused, D1opsError, HumanNeeded, StatementRejected
 from d1ops.ops import probe as atomicity
-from d1ops.ops.backup import backups_folder, is_in_use, leftovers, read_manifest
+from d1ops.ops.backup import backups_folder, read_manifest
 from d1ops.ops.condition import PROBE, conditions, is_ours
 from d1ops.ops.diagnosis import Check, Diagnosis, Health
 from d1ops.ops.guard import GUARD
@@ -284,14 +284,6 @@ def _backups(workspace: Workspace) -> Iterator[Check]:
                 yield Check(
                     "damaged backup", Health.PROBLEM, f"{path.name}: {error}", "d1ops backup create takes a new one"
                 )
-    for path in leftovers(workspace):
-        if not is_in_use(path):
-            yield Check(
-                "unfinished backup",
-                Health.WARNING,
-                f"{path} is what an interrupted command left, and may hold people's data",
-                "d1ops backup create goes on with it where it can; d1ops backup prune removes it",
-            )
     mine = [manifest for manifest in found if manifest.database_id == workspace.database.target.id]
     others = f", {len(found) - len(mine)} of other databases" if len(found) > len(mine) else ""
     if not mine:

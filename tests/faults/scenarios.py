@@ -98,7 +98,7 @@ def restore(world: World, rows: int) -> Way:
     """Back to a moment before a migration, a rollback, and rows written and deleted since."""
     _applied(world, rows, "--to", "3")
     world.ok("backup", "create")
-    (backup,) = [path.name for path in (world.local / "backups" / "far").iterdir() if path.is_dir()]
+    (backup,) = [path.name for path in (world.local / "backups" / "far").glob("2*")]
     world.ok("migrate", *YES)
     world.ok("rollback", "5", *YES)
     world.ask("DELETE FROM users WHERE id = 'u2'", "INSERT INTO users (id) VALUES ('new')")

@@ -91,7 +91,7 @@ def test_the_rebuild_of_a_parent_is_refused_and_names_every_child(filled: Projec
         send(filled, ready)
     assert caught.value.losses == ("artists", "reviews.user_id")
     assert caught.value.hint is not None
-    assert "DROP COLUMN instead of a rebuild" in caught.value.hint
+    assert "--safe FILE writes a script that does the same" in caught.value.hint
     assert "artists" not in caught.value.hint, "nobody should be handed the words that lose the data"
     assert filled.rows() == before
     assert filled.states()["0002"] == "applied"

@@ -134,6 +134,8 @@ def _resume(call: Call, workspace: Workspace, to: str | None, agreement: Agreeme
     seen = look(workspace)
     call.introduce(workspace, seen)
     mark = use_case.under_way(workspace, seen)
+    if mark is None and to is not None:
+        raise UsageError("no load is under way, and what a rewind left takes no point", hint="d1ops restore --resume")
     if mark is None:
         return _resume_rewind(call, workspace, seen, agreement)
     if to is not None and to != mark.backup:
