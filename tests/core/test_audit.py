@@ -330,10 +330,9 @@ def test_every_rule_has_a_page_that_says_all() -> None:
     index = pages.pop("index")
     others = sorted(rule_texts(), key=lambda rule: rule.id)
     assert {*RULES, *(rule.id for rule in others)} == set(pages)
-    rows = [
-        f"| [{rule.id}]({rule.id}.md) | {rule.severity.value} | {rule.title.rstrip('.')} |"
-        for rule in (*RULES.values(), *others)
-    ]
+    listed = [(rule.id, rule.severity, rule.title) for rule in RULES.values()]
+    listed += [(rule.id, rule.severity, rule.title) for rule in others]
+    rows = [f"| [{id_}]({id_}.md) | {severity.value} | {title.rstrip('.')} |" for id_, severity, title in listed]
     assert [line.replace(". |", " |") for line in index.splitlines() if line.startswith("| [")] == rows
     for rule, text in pages.items():
         assert text.startswith(f"# {rule}\n")

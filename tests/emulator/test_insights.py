@@ -37,7 +37,7 @@ def fill(api: D1Client, id_: str) -> None:
 
 
 def test_the_log_has_every_text_once_with_its_sums(api: D1Client, server: Emulator) -> None:
-    id_ = server.create_database("query log")
+    id_ = server.create_database("query-log")
     fill(api, id_)
     log = api.query_log(id_, *window())
     assert log.is_whole
