@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from d1ops.core.engine import Engine
+    from d1ops.core.manner import Manner
     from d1ops.core.verdict import Reversibility
 
 WIDTH = 100
@@ -78,13 +79,19 @@ def _index_in(engine: Engine, table: str, plan: str) -> tuple[str, str]:
     return "PRIMARY KEY", table
 
 
-def render(judged: Sequence[Reversibility], keys: Sequence[KeyRow], notes: Mapping[str, str]) -> str:
-    """Return the runbook. `notes` are hand-written passages by migration label (0007)."""
+def render(
+    judged: Sequence[Reversibility],
+    keys: Sequence[KeyRow],
+    notes: Mapping[str, str],
+    manners: Mapping[int, Manner],
+) -> str:
+    """Return the runbook. `notes` are hand-written passages by migration label (0007), `manners` how each script goes
+    about it by the migration's number."""
     parts = [
         _opening(judged),
         PHILOSOPHY,
         _decision(),
-        _matrix(judged),
+        _matrix(judged, manners),
         _irreversible(judged),
         EMERGENCY,
         TRAP.format(wrong=WRONG_REBUILD, safe=SAFE_REBUILD),
@@ -149,9 +156,24 @@ def _decision() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _matrix(judged: Sequence[Reversibility]) -> str:
-    rows = [(one.migration.label, one.migration.name, one.verdict.value, _briefly(one), _reach(one)) for one in judged]
-    return "## Reversibility matrix\n\n" + _table(("No", "Name", "Verdict", "What is lost", "Holds"), rows) + LEGEND
+def _matrix(judged: Sequence[Reversibility], manners: Mapping[int, Manner]) -> str:
+    rows = []
+    for one in judged:
+        manner = manners.get(one.migration.number)
+        is_proved = one.verdict.is_proved and manner is not None
+        rows.append(
+            (
+                one.migration.label,
+                one.migration.name,
+                one.verdict.value,
+                _briefly(one),
+                manner.how if manner and is_proved else "-",
+                manner.cost if manner and is_proved else "-",
+                _reach(one),
+            )
+        )
+    headings = ("No", "Name", "Verdict", "What is lost", "What it does", "Rows billed", "Holds")
+    return "## Reversibility matrix\n\n" + _table(headings, rows) + LEGEND
 
 
 def _briefly(one: Reversibility) -> str:

@@ -94,6 +94,8 @@ LEGEND = """
 - lossy: the structure returns; the values of the columns that it added go
 - irreversible: the migration destroyed or overwrote rows or values; no script brings them back
 - unproven: no script, or one that fails or does not bring everything back
+- rows billed: rows that D1 reads and writes for the script itself; the backup before it reads every
+  row of the database at least once
 - alone: the script holds with every later migration applied
 - cascade only: later migrations stand on it and are rolled back first
 """

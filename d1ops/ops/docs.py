@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from d1ops.core import runbook
+from d1ops.core.manner import manners
 from d1ops.core.replay import replay
 from d1ops.core.reversibility import judge
 from d1ops.core.sql import decode
@@ -47,7 +48,7 @@ def render(catalog: Catalog, notes: Mapping[str, str]) -> str:
     judged = judge(catalog)
     with closing(replay(catalog.migrations)) as engine:
         keys = runbook.key_rows(engine, judged)
-    return runbook.render(judged, keys, notes)
+    return runbook.render(judged, keys, notes, manners(catalog))
 
 
 def write(project: Path, text: str, path: str = RUNBOOK) -> bool:

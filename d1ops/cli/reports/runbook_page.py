@@ -36,7 +36,8 @@ def runbook_page(markdown: str, subtitle: str) -> str:
 
 
 def _without_comments(markdown: str) -> str:
-    return re.sub(r"(?ms)^<!--.*?-->\n", "", markdown)
+    """The text without what only the Markdown file has use for."""
+    return re.sub(r"(?ms)^<!--.*?-->\n", "", markdown).replace("The same in words:\n\n", "")
 
 
 def _headings(tokens: Sequence[Token]) -> tuple[str, list[tuple[str, str]]]:
