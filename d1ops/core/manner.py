@@ -1,4 +1,4 @@
-"""How a rollback script goes about it, and what that costs: seen while it runs on empty tables, not read in its text."""
+"""How a rollback script goes about it, and what that costs: seen while it runs on empty tables, not read off it."""
 
 from __future__ import annotations
 
