@@ -53,6 +53,10 @@ def labels(of: Iterable[str]) -> str:
     return ", ".join(found) if len(found) <= 6 else f"{found[0]} ... {found[-1]} ({len(found)})"
 
 
+_MOST_COLUMNS = 3
+"""So many columns of a table are told; all are in the JSON document and in what is refused."""
+
+
 def loss_lines(losses: Iterable[TableLoss], collateral: frozenset[str] | None) -> list[str]:
     """Return the table of what a change takes away, and below it by what: statement, place and cascade path.
 
@@ -63,7 +67,9 @@ def loss_lines(losses: Iterable[TableLoss], collateral: frozenset[str] | None) -
     rows = []
     for loss in found:
         gone = "" if loss.exists_after else f"renamed to {loss.renamed_to}" if loss.renamed_to else "table dropped"
-        changed = ", ".join(filter(None, [gone, *map(_column, loss.columns)]))
+        shown = [_column(column) for column in loss.columns[:_MOST_COLUMNS]]
+        rest = len(loss.columns) - len(shown)
+        changed = ", ".join(filter(None, [gone, *shown, f"and {count(rest, 'column')} more" if rest else ""]))
         row = [loss.table, f"{loss.rows_before:,}", f"{loss.rows_after:,}", f"{loss.rows_lost:,}", changed]
         if collateral is not None:
             verdict = verdict_of(loss, collateral)

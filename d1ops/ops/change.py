@@ -125,7 +125,7 @@ def with_breakages(workspace: Workspace, prepared: Prepared) -> Prepared:
     """Add what the change does to the known queries of the Worker that is running."""
     if not prepared.schemas:
         return prepared
-    steps = [(step.label, schema) for step, schema in zip(prepared.plan.steps, prepared.schemas, strict=True)]
+    steps = [(_told(step), schema) for step, schema in zip(prepared.plan.steps, prepared.schemas, strict=True)]
     return replace(prepared, breakages=breakages(prepared.look.schema, steps, workspace.queries()))
 
 
@@ -169,6 +169,11 @@ def refuse(prepared: Prepared, consent: Consent) -> None:
             f"the change would leave foreign keys without a parent row: {listed}",
             hint="delete or mend these rows in the script before it drops their parents",
         )
+
+
+def _told(step: Step) -> str:
+    """A step in words; a file of its own by its path."""
+    return step.script.path if step.migration.label == "file" else step.label
 
 
 def _name_of(step: Step) -> str:

@@ -214,7 +214,8 @@ def go_on(workspace: Workspace, mark: UnderWay, backup: VerifiedBackup) -> Loade
         for number, part in enumerate(parts(copy, everything, max_bytes=mark.part_bytes), 1):
             if number > mark.done:
                 _send(workspace, mark, part, number)
-                workspace.tell(f"{part.says} ({number})")
+                workspace.show(f"{part.says} ({number})")
+        workspace.show("")
         _compare(workspace, mark, backup, copy, everything)
     return _finish(workspace, mark, backup, number)
 
@@ -275,7 +276,7 @@ def _remove(workspace: Workspace, mark: UnderWay) -> None:
             except D1opsError as error:
                 raise _stopped(workspace, mark, f"{part.says}: {error}") from None
             else:
-                workspace.tell(part.says)
+                workspace.show(part.says)
                 break
     _send(workspace, mark, Part("what was there is removed", ()), 0)
 
