@@ -149,9 +149,6 @@ class EventKind(StrEnum):
     REWINDING = "rewinding"
     """A rewind is about to be asked for. The rewind itself takes this row away, so one that is still the newest is of
     a rewind that did not happen."""
-    RESTORING = "restoring"
-    """Rows are being loaded batch by batch: the database is neither what it was nor what it will be until an event
-    with the mark's own nonce, without its ending, follows."""
     WITHDRAWN = "withdrawn"
     """An attempt whose answer was lost and that was not there. The row holds its nonce, so that the attempt, should it
     still be under way, fails as a whole."""
@@ -168,7 +165,7 @@ def is_change(event: Event) -> bool:
 
 
 def mark_of(event: Event, kind: EventKind) -> Event:
-    """Return the mark that goes before an event: a row of its own (`rewinding`, `restoring`) whose nonce names it."""
+    """Return the mark that goes before an event: a row of its own (`rewinding`) whose nonce names it."""
     return replace(event, kind=kind.value, nonce=f"{event.nonce}{_MARK}")
 
 

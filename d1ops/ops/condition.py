@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from d1ops.core import rules
 from d1ops.core.ledger import HISTORY, EventKind, is_change, open_mark
 from d1ops.core.other_ledgers import other_ledgers
+from d1ops.core.restoring import MARK
 from d1ops.core.sql import fold
 from d1ops.errors import HumanNeeded, LedgerRefused
 from d1ops.ops import journal
@@ -80,12 +81,11 @@ def require_settled(workspace: Workspace, seen: Look) -> None:
 
 
 def _restoring(seen: Look) -> Iterator[Condition]:
-    mark = open_mark(seen.history, EventKind.RESTORING)
-    if mark is not None:
-        undo = f"; d1ops restore {mark.bookmark} takes it back instead" if mark.bookmark else ""
+    if seen.everything.has_table(MARK):
         yield Condition(
             "restoring",
-            f"{_by(mark)} began to load a backup, and it has not ended: the rows are neither the old nor the new{undo}",
+            "a backup is being loaded, or was until the process ended: the rows are neither the old nor the new; d1ops"
+            " status says how far it came and what takes it back",
             ("restore", "--resume"),
             is_serious=True,
         )

@@ -95,7 +95,7 @@ def status(
         call.answer(
             [
                 *lines,
-                *_condition_lines(call, asking),
+                *_condition_lines(call, [each for each in asking if each.name != "restoring"]),
                 *_progress_lines(call, seen.progress),
                 *_restoring_lines(call, restoring),
             ]
