@@ -19,7 +19,16 @@ from d1ops.core.restoring import MARK, Part, parts, removals
 from d1ops.core.schema import SCHEMA_TEXT_SQL, Schema
 from d1ops.core.sql import fold, quote_identifier, quote_text
 from d1ops.core.values import Bookmark, Statement
-from d1ops.errors import D1opsError, HumanNeeded, OutcomeUnknown, StatementRejected, TargetMoved, UsageError
+from d1ops.errors import (
+    BackupRefused,
+    D1opsError,
+    DatabaseError,
+    HumanNeeded,
+    OutcomeUnknown,
+    StatementRejected,
+    TargetMoved,
+    UsageError,
+)
 from d1ops.ops import backup as backups
 from d1ops.ops import journal, probe
 from d1ops.ops.guard import insert_event
@@ -172,9 +181,11 @@ def load(workspace: Workspace, prepared: PreparedLoad, consent: Consent) -> Load
         raise TargetMoved(
             "the target changed since it was looked at; nothing was done", hint="run the command again"
         ) from None
-    except OutcomeUnknown:
-        seen = look(workspace)
-        there = under_way(workspace, seen)
+    except OutcomeUnknown as error:
+        try:
+            there = under_way(workspace, look(workspace))
+        except DatabaseError:
+            raise error from None
         if there is None or there.nonce != mark.nonce:
             raise
     return go_on(workspace, mark, prepared.backup)
@@ -206,6 +217,13 @@ def resume(workspace: Workspace, source: Workspace, mark: UnderWay) -> Loaded:
 
 def go_on(workspace: Workspace, mark: UnderWay, backup: VerifiedBackup) -> Loaded:
     """Do what is left of a load: remove, write, compare, and take the mark away."""
+    try:
+        return _go_on(workspace, mark, backup)
+    except (DatabaseError, BackupRefused) as error:
+        raise _stopped(workspace, mark, str(error)) from None
+
+
+def _go_on(workspace: Workspace, mark: UnderWay, backup: VerifiedBackup) -> Loaded:
     if mark.done == _REMOVING:
         _remove(workspace, mark)
     with clone_of(backup) as copy:

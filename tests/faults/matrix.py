@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from d1ops.core.restoring import MARK
 from d1ops.emulator import Fault
 from d1ops.emulator.faults import Hold
 from tests.faults.scenarios import MIGRATIONS, ROLLBACKS, SCENARIOS, Way
@@ -182,6 +183,9 @@ def _killed(world: World, record: Record, case: Case) -> Ended:
 
 def _judge(world: World, record: Record, ended: Ended) -> Iterator[str]:
     """What must hold right after the command, whatever happened to it."""
+    if MARK in world.tables():
+        yield from _judge_mark(world, ended)
+        return
     state = world.state()
     if state not in record.states:
         yield f"the database is neither before nor after: {_short(state)}"
@@ -202,6 +206,19 @@ def _judge(world: World, record: Record, ended: Ended) -> Iterator[str]:
             yield f"a listed backup is not whole: {checked.err}"
 
 
+def _judge_mark(world: World, ended: Ended) -> Iterator[str]:
+    """While a load is unfinished the database is neither; then everything that looks at it must say so."""
+    if ended.code not in (6, -signal.SIGKILL):
+        yield f"exit {ended.code} while a load is under way: {ended.err}"
+    yield from _clean(ended)
+    told = world.run("status", "--format", "json")
+    if told.code != 6 or not json.loads(told.out)["restoring"]:
+        yield f"status does not tell of the load: exit {told.code}"
+    refused = world.run("migrate", "--yes")
+    if refused.code != 6:
+        yield f"a migrate in the middle of a load exits {refused.code}"
+
+
 def _told(world: World, state: State) -> Iterator[str]:
     """What `status` says must be what is there."""
     told = world.run("status", "--format", "json")
@@ -218,7 +235,7 @@ def _told(world: World, state: State) -> Iterator[str]:
 def _finish(world: World, record: Record, ended: Ended) -> Iterator[str]:
     """The next run completes, and nothing is lost."""
     if ended.code != 0:
-        again = world.run(*record.way.command)
+        again = world.run(*(RESUME if MARK in world.tables() else record.way.command))
         if again.code != 0:
             yield f"the next run exits {again.code}: {again.err}"
         yield from _clean(again)
@@ -242,6 +259,8 @@ def _finish(world: World, record: Record, ended: Ended) -> Iterator[str]:
         yield f"at the end nobody knows what these held: {unproved}"
     yield from _foreign_keys(world)
 
+
+RESUME = ("restore", "--resume", "--yes")
 
 _MAY_STAY = ("unfinished backup",)
 """A killed process cannot tidy up after itself; `status` names the folder."""

@@ -105,6 +105,12 @@ def restore(world: World, rows: int) -> Way:
     return Way(("restore", backup, *YES))
 
 
+def restore_load(world: World, rows: int) -> Way:
+    """The same moment, written row by row in the place of what is there: many requests, and a mark while they last."""
+    _, backup, *_ = restore(world, rows).command
+    return Way(("restore", backup, "--load", *YES))
+
+
 def baseline(world: World, rows: int) -> Way:
     """A database with its tables, and an empty ledger."""
     _applied(world, rows)
@@ -118,5 +124,6 @@ SCENARIOS: dict[str, Callable[[World, int], Way]] = {
     "rollback --cascade": rollback_cascade,
     "backup create": backup_create,
     "restore": restore,
+    "restore --load": restore_load,
     "baseline": baseline,
 }
