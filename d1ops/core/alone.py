@@ -82,9 +82,10 @@ class Units:
         self.steps = steps
         self.all: list[Unit] = []
         self._of_step: list[range] = []
+        defers = any("deferr" in s.sql.lower() for step in steps for s in step.migration.script.statements)
         for number, step in enumerate(steps):
             first = len(self.all)
-            self.all += _units(number, step)
+            self.all += _units(number, step, is_bound=defers)
             self._of_step.append(range(first, len(self.all)))
         self._touching: dict[str, list[int]] = {}
         self._writing: dict[str, list[int]] = {}
@@ -175,20 +176,19 @@ class Units:
         return found
 
 
-def _units(number: int, step: Step) -> list[Unit]:
-    """Cut a migration into statements, unless these depend on each other by more than names."""
+def _units(number: int, step: Step, *, is_bound: bool) -> list[Unit]:
+    """Cut a migration into statements, unless these depend on each other by more than names: where a foreign key may
+    be deferred (`is_bound`), a row may wait for its parent until the last of them."""
     statements = step.migration.script.statements
-    if any(_is_bound(statement) for statement in statements):
+    if is_bound or any(_is_bound(statement) for statement in statements):
         return [Unit(number, statements, Footprint.of_all(step.footprints))]
     return [Unit(number, (s,), f) for s, f in zip(statements, step.footprints, strict=True)]
 
 
 def _is_bound(statement: ScriptStatement) -> bool:
-    """Whether a statement counts what others did, or waits with a check until they have run."""
+    """Whether a statement counts what others did, or changes how they run."""
     text = statement.sql.lower()
-    return statement.verb == "PRAGMA" or any(
-        word in text for word in ("last_insert_rowid", "changes", "deferr", "random")
-    )
+    return statement.verb == "PRAGMA" or any(word in text for word in ("last_insert_rowid", "changes", "random"))
 
 
 class Whole:
@@ -201,6 +201,12 @@ class Whole:
         self.schema = schema_of(self.plain)
         self.reach = Reach(self.plain, self.schema, links)
         self.rows, self.seed = rows, seed
+
+    def close(self) -> None:
+        """Let go of the engines."""
+        self.plain.close()
+        if "full" in vars(self):
+            self.full.close()
 
     @cached_property
     def full(self) -> Engine:
@@ -244,7 +250,7 @@ def stand(
     )
     # Others may refer to rows that it inserted among theirs, whatever the statements say.
     is_among_others = any(table not in step.made.tables for table, _ in step.made.rows)
-    meets = step.rollback is not None and units.meets_later(number, step.rollback)
+    meets = is_proved and (step.rollback is None or units.meets_later(number, step.rollback))
     if is_small and not (dependent or meets or is_among_others):
         return Standing((), frozenset())
     if is_small:

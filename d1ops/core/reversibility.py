@@ -87,10 +87,10 @@ def judge(
             )
             found.append(go_round(trial) if is_wanted else None)
         last = cursor.serialize()
-    whole, units = Whole(last, links, rows, seed), Units(steps)
-    children = _children([step.made for step in steps], whole.plain)
+    units = Units(steps)
     judged: list[Reversibility] = []
-    with closing(Engine.memory()) as cursor:
+    with closing(Whole(last, links, rows, seed)) as whole, closing(Engine.memory()) as cursor:
+        children = _children([step.made for step in steps], whole.plain)
         for index, (one, step) in enumerate(zip(found, steps, strict=True)):
             if one is not None:
                 tell("alone", step.migration)

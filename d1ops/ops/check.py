@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from d1ops.core import rules
 from d1ops.core.catalog import Catalog
 from d1ops.core.engine import Engine
 from d1ops.core.lint.files import lint_files
@@ -170,7 +171,13 @@ def _placed(error: StatementRejected, statements: Sequence[ScriptStatement]) -> 
 
 def _loading(engine: Engine) -> list[Statement]:
     """The statements that make what an engine holds: tables, rows, then what watches or constrains them."""
-    objects = [o for o in schema_of(engine).objects if o.sql is not None and not o.name.startswith("sqlite_")]
+    rows = engine.ask("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'")
+    made_by_others = {str(name) for (name,) in rows}
+    objects = [
+        o
+        for o in schema_of(engine).objects
+        if o.sql is not None and not rules.is_reserved(o.name) and o.name not in made_by_others
+    ]
     found = [Statement("PRAGMA defer_foreign_keys = ON")]
     found += [Statement(o.sql or "") for o in objects if o.type == "table"]
     for table in data_tables(engine):

@@ -73,6 +73,8 @@ def is_described(path: str, known: set[str]) -> bool:
         ("history", ("history",)),
         ("audit", ("audit",)),
         ("doctor", ("doctor",)),
+        ("check", ("check",)),
+        ("check", ("check", "0002")),
         ("backup create", ("backup", "create")),
         ("backup list", ("backup", "list")),
         ("backup verify", ("backup", "verify", "BACKUP")),

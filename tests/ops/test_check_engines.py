@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 
 CATALOGS = {
     "sample": read_catalog(REPOSITORY, "db/migrations", "db/rollbacks"),
+    "text index": build_catalog(
+        {
+            "0001_notes.sql": b"CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);",
+            "0002_search.sql": b"CREATE VIRTUAL TABLE search USING fts5 (body, title);",
+            "0003_index.sql": b"CREATE INDEX notes_body ON notes (body);",
+        },
+        {
+            "0001_rollback.sql": b"DROP TABLE notes;",
+            "0002_rollback.sql": b"DROP TABLE search;",
+            "0003_rollback.sql": b"DROP INDEX notes_body;",
+        },
+    ),
     "generated": generated_catalog(30, 12, seed=4),
 }
 
