@@ -286,7 +286,7 @@ def _lines(
         lines += [f"problem: {label} {text}" for text in wrong]
         if wrong and not one.verdict.is_proved:
             script = one.migration.rollback.path if one.migration.rollback else f"{rollbacks}/{label}_rollback.sql"
-            what = "mend" if one.migration.rollback else "write"
+            what = "mend" if one.migration.rollback else f"d1ops rollback-script {label} --write makes"
             lines.append(f"  try: {what} {script}, or say there why not: -- d1ops: irreversible REASON")
         lines += [f"warning: {label} {text}" for text in one.warnings if text not in wrong]
     if done.stopped is not None:
