@@ -32,6 +32,7 @@ from d1ops.errors import (
 from d1ops.ops import backup as backups
 from d1ops.ops import journal, probe
 from d1ops.ops.guard import insert_event
+from d1ops.ops.load_mark import MARK_COLUMNS, MARK_DDL, UnderWay, under_way
 from d1ops.ops.look import look, require_none_under_way
 from d1ops.ops.rehearse import clone_of
 from d1ops.ops.restore import known_nonces, losses_since
@@ -44,41 +45,10 @@ if TYPE_CHECKING:
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
-_DDL = (
-    f"CREATE TABLE {MARK} (source_env TEXT NOT NULL, backup TEXT NOT NULL, before_backup TEXT, bookmark TEXT NOT NULL,"
-    " schema_before TEXT NOT NULL, started_at TEXT NOT NULL, actor TEXT NOT NULL, tool TEXT NOT NULL,"
-    " nonce TEXT NOT NULL, part_bytes INTEGER NOT NULL, done INTEGER NOT NULL, tail TEXT NOT NULL)"
-)
-_COLUMNS = (
-    "source_env, backup, before_backup, bookmark, schema_before, started_at, actor, tool, nonce, part_bytes, done"
-)
 _TRIES = 3
 _PART_BYTES = 500_000
 _REMOVING = -1
 """`done` while what was there is still being removed."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnderWay:
-    """A load that is not finished, as the mark on the target has it.
-
-    `done` counts the requests that are written; below zero what was there is still being removed. `bookmark` is the
-    moment before it began, `before_backup` the backup of that moment, or None where the target was empty. `tail` is
-    what the history held then that the backup does not.
-    """
-
-    source_env: str
-    backup: str
-    before_backup: str | None
-    bookmark: Bookmark
-    schema_before: str
-    started_at: str
-    actor: str
-    tool: str
-    nonce: str
-    part_bytes: int
-    done: int
-    tail: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +81,6 @@ class Loaded:
 def is_empty(seen: Look) -> bool:
     """Return whether a target holds nothing: no object of anybody's, the bare ledger and history aside."""
     return not seen.schema.objects and not seen.ledger and not seen.history
-
-
-def under_way(workspace: Workspace, seen: Look) -> UnderWay | None:
-    """Return the load that a look shows as unfinished, or None. Sends a request only where there is one."""
-    if not seen.everything.has_table(MARK):
-        return None
-    rows = workspace.database.query(f"SELECT {_COLUMNS}, tail FROM {MARK}").rows
-    if not rows:
-        return None
-    *cells, tail = rows[0]
-    found = UnderWay(*cells)  # type: ignore[arg-type]  # the columns of the mark, in the order of the fields
-    return replace(found, tail=tuple(Event(**event) for event in json.loads(str(tail))))
 
 
 def prepare(workspace: Workspace, source: Workspace, backup_id: str, *, seen: Look | None = None) -> PreparedLoad:
@@ -165,13 +123,13 @@ def load(workspace: Workspace, prepared: PreparedLoad, consent: Consent) -> Load
         done=_REMOVING,
         tail=tuple(event for event in prepared.look.history if event.nonce not in kept),
     )
-    row = tuple(asdict(mark)[name] for name in _COLUMNS.split(", "))
+    row = tuple(asdict(mark)[name] for name in MARK_COLUMNS.split(", "))
     tail = json.dumps([asdict(event) for event in mark.tail])
     marks = ", ".join(f"?{number}" for number in range(1, len(row) + 2))
     statements = [
         *_unmoved(workspace, prepared),
-        Statement(_DDL),
-        Statement(f"INSERT INTO {MARK} ({_COLUMNS}, tail) VALUES ({marks})", (*row, tail)),
+        Statement(MARK_DDL),
+        Statement(f"INSERT INTO {MARK} ({MARK_COLUMNS}, tail) VALUES ({marks})", (*row, tail)),
     ]
     try:
         workspace.database.batch(statements)

@@ -12,6 +12,7 @@ from d1ops.database.sqlite import SqliteDatabase
 from d1ops.errors import HumanNeeded, OutcomeUnknown, TargetMoved, Unreachable
 from d1ops.ops import backup as backups
 from d1ops.ops import load, migrate, rollback
+from d1ops.ops.load_mark import under_way
 from d1ops.ops.look import look
 from tests.contract.test_restoring import RICH, ROWS
 from tests.support.delegate import Delegate
@@ -155,7 +156,7 @@ def cut_off(rich: Project, at: int, *, after: bool, error: BaseException) -> tup
     except (HumanNeeded, OutcomeUnknown, Unreachable, KeyboardInterrupt):
         rich.database = real
         workspace = rich.workspace
-        mark = load.under_way(workspace, look(workspace))
+        mark = under_way(workspace, look(workspace))
         if mark is not None:
             with pytest.raises(HumanNeeded, match="restore is under way"):
                 migrate.prepare(workspace)
@@ -195,7 +196,7 @@ def test_a_load_can_be_taken_back_half_way(rich: Project) -> None:
     with pytest.raises(HumanNeeded, match="stopped half way") as caught:
         load.load(rich.workspace, prepared, YES)
     rich.database = real
-    mark = load.under_way(rich.workspace, look(rich.workspace))
+    mark = under_way(rich.workspace, look(rich.workspace))
     assert mark is not None
     assert mark.bookmark in (caught.value.hint or "")
 

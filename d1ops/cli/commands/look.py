@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from d1ops.core.ledger import MigrationStatus, Progress, State
     from d1ops.ops.condition import Condition
     from d1ops.ops.drift import Mend
-    from d1ops.ops.load import UnderWay
+    from d1ops.ops.load_mark import UnderWay
     from d1ops.ops.workspace import Workspace
 
 
@@ -62,7 +62,7 @@ def status(
     from d1ops.cli.words import target_line
     from d1ops.core.ledger import State
     from d1ops.ops.condition import conditions
-    from d1ops.ops.load import under_way
+    from d1ops.ops.load_mark import under_way
     from d1ops.ops.look import look
 
     with call.open() as workspace:

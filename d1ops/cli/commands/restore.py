@@ -127,13 +127,14 @@ def _load(call: Call, workspace: Workspace, backup_id: str, from_env: str | None
 
 def _resume(call: Call, workspace: Workspace, to: str | None, agreement: Agreement) -> ExitCode:
     from d1ops.ops import load as use_case
+    from d1ops.ops.load_mark import under_way
     from d1ops.ops.look import look
 
     call.note(refused=None, restored=None)
     require_right_name(workspace, agreement)
     seen = look(workspace)
     call.introduce(workspace, seen)
-    mark = use_case.under_way(workspace, seen)
+    mark = under_way(workspace, seen)
     if mark is None and to is not None:
         raise UsageError("no load is under way, and what a rewind left takes no point", hint="d1ops restore --resume")
     if mark is None:
