@@ -140,7 +140,10 @@ def _columns(engine: Engine, schema: Schema) -> dict[str, set[str]]:
         "SELECT m.name, x.name FROM sqlite_master m, pragma_table_xinfo(m.name) x"
         " WHERE m.type = 'table' AND x.hidden = 0"
     )
-    found: dict[str, set[str]] = {fold(name): set() for name in schema.tables() if not rules.is_reserved(name)}
+    # What a virtual table keeps in its shadow tables is its own affair.
+    shadows = {str(n) for (n,) in engine.ask("SELECT name FROM pragma_table_list WHERE type = 'shadow'")}
+    names = [name for name in schema.tables() if not rules.is_reserved(name) and name not in shadows]
+    found: dict[str, set[str]] = {fold(name): set() for name in names}
     for table, column in rows:
         found.get(fold(str(table)), set()).add(fold(str(column)))
     return found
