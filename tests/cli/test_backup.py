@@ -96,7 +96,9 @@ def test_prune_asks_what_stays_and_keeps_days_and_weeks(filled: Shell) -> None:
     refused = filled("backup", "prune")
     assert refused.code == 2
     assert "nothing says what stays" in refused.err
-    first, second = create(filled), create(filled)
+    first = create(filled)
+    filled.write("INSERT INTO users (id) VALUES ('u4')")  # within one second only the bookmark tells which is newer
+    second = create(filled)
     dry = filled.ok("backup", "prune", "--keep-daily", "1", "--keep-weekly", "1", "--dry-run", "--format", "json").json
     assert (dry["removed"], dry["kept"], dry["leftovers"]) == ([first], [second], [])
 
