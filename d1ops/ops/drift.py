@@ -10,7 +10,7 @@ from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.replay import replay, run_script
 from d1ops.core.rules import is_reserved
 from d1ops.core.schema import Schema, diff
-from d1ops.core.sql import quote_if_needed, significant, split
+from d1ops.core.sql import fold, quote_if_needed, significant, split
 from d1ops.errors import StatementRejected, StructureRefused
 from d1ops.ops.rollback import require_files
 
@@ -64,8 +64,8 @@ def find(workspace: Workspace, seen: Look) -> Drift:
 
 @dataclass(frozen=True, slots=True)
 class Mend:
-    """A migration that brings a drifted target back, and does nothing where there is no drift. `left` are objects that
-    it cannot bring back in such a form: tables that differ, whose rows somebody must decide about."""
+    """A migration that brings a drifted target back, and does nothing where there is no drift. `left` are tables that
+    differ or that no migration makes: somebody must decide about their rows, so it neither changes nor drops them."""
 
     statements: tuple[str, ...]
     left: tuple[str, ...]
@@ -94,7 +94,13 @@ def mend(found: Drift, target: Schema) -> Mend:
     """
     extra = [d for d in found.differences if d.change == "extra"]
     other = [d for d in found.differences if d.change != "extra"]
-    left = tuple(d.label for d in other if d.change == "different" and d.label.startswith("table "))
+    left = tuple(
+        d.label for d in found.differences if d.change in ("different", "extra") and d.label.startswith("table ")
+    )
+    # The indexes and triggers of a table that stays as it is are left to whoever decides about it.
+    owners = {o.label: fold(o.table) for o in target.objects}
+    foreign = {fold(label.removeprefix("table ")) for label in left if label in {d.label for d in extra}}
+    extra = [d for d in extra if d.label not in left and owners[d.label] not in foreign]
     made = [d for d in other if d.label not in left]
     order = {kind: place for place, kind in enumerate(("trigger", "view", "index", "table"))}
     dropped = [*extra, *(d for d in made if d.change == "different")]
@@ -107,7 +113,8 @@ def mend(found: Drift, target: Schema) -> Mend:
             hint="write one by hand, or adopt the target's form in a migration and run d1ops baseline",
         )
     repaired = Mend(tuple(statements), left)
-    for schema, allowed in ((target, set(left)), (found.expected, set[str]())):
+    kept = {d.label for d in found.differences if owners.get(d.label) in foreign}
+    for schema, allowed in ((target, kept | set(left)), (found.expected, set[str]())):
         changed = {d.label for d in diff(found.expected, _after(schema, repaired.text)) if d.change != "reordered"}
         if not changed <= allowed:
             raise StructureRefused(f"the migration does not bring everything back: {', '.join(sorted(changed))}")

@@ -98,6 +98,18 @@ def test_the_order_of_columns_is_told_apart(project: Project) -> None:
     assert [d.label for d in found.reordered] == ["table t"]
 
 
+def test_a_table_that_no_migration_makes_is_never_dropped(filled: Project) -> None:
+    filled.run("CREATE TABLE by_hand (a)", "INSERT INTO by_hand VALUES (1)", "CREATE INDEX of_hand ON by_hand (a)")
+    with pytest.raises(StructureRefused, match="table by_hand"):
+        drift.mend(find(filled), look(filled.workspace).schema)
+    filled.run("CREATE INDEX stray ON users (email)")
+
+    mend = drift.mend(find(filled), look(filled.workspace).schema)
+
+    assert mend.left == ("table by_hand",)
+    assert mend.statements == ("DROP INDEX IF EXISTS stray",)
+
+
 def test_without_the_files_nobody_can_say(filled: Project) -> None:
     (filled.root / "db" / "migrations" / "0003_index.sql").unlink()
     (filled.root / "db" / "rollbacks" / "0003_rollback.sql").unlink()
