@@ -196,13 +196,13 @@ def written_by(engine: Engine, statement: ScriptStatement) -> list[str]:
         if action in (apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE, apsw.SQLITE_INSERT) and first is not None:
             found.append(first)
 
-    engine.on_action = note
+    before, engine.on_action = engine.on_action, note
     try:
         engine.connection.execute(f"EXPLAIN {statement.sql}", can_cache=False).fetchall()
     except apsw.Error as error:
         raise _misfit(statement, str(error)) from None
     finally:
-        engine.on_action = None
+        engine.on_action = before
     return found
 
 

@@ -23,6 +23,7 @@ from d1ops.core.ledger import ledger_ddl, require_untouched
 from d1ops.core.lossless import reader_of
 from d1ops.core.measure import ColumnLoss, TableLoss
 from d1ops.core.mirror import build_mirror, schema_of
+from d1ops.core.reach import reach
 from d1ops.core.replay import run_script, watching
 from d1ops.core.sql import fold, quote_identifier
 from d1ops.core.values import Statement
@@ -34,7 +35,7 @@ from d1ops.ops.look import look
 from d1ops.ops.refusal import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from d1ops.core.engine import Engine
     from d1ops.core.plan import Plan
@@ -56,8 +57,9 @@ class InPlace:
     """What a plan does to the real rows. `losses` have the shape of a rehearsal on a clone, by counts: their
     `rows_lost` is at least what goes. `dangling` are the foreign key violations that would be new, by child table.
 
-    `scope` are the tables that a backup has to hold before the change is made: the reached ones and all that they
-    reference. `moved` are reached tables whose rows were others afterwards than before: somebody wrote meanwhile.
+    `scope` are the tables that a backup has to hold before the change is made: the reached ones, those that the scripts
+    read, and all that either reference. `moved` are reached tables whose rows were others afterwards than before:
+    somebody wrote meanwhile.
     """
 
     plan: Plan
@@ -110,7 +112,7 @@ def rehearse(workspace: Workspace, plan: Plan, seen: Look | None = None) -> InPl
         losses=losses,
         dangling=tuple(new),
         reached=found.reached,
-        scope=scope_of(found.mirror_before, found.reached),
+        scope=_scope(seen, plan, workspace.ledger),
         moved=tuple(moved),
         seconds=seconds,
         warnings=(
@@ -120,20 +122,12 @@ def rehearse(workspace: Workspace, plan: Plan, seen: Look | None = None) -> InPl
     )
 
 
-def scope_of(schema: Schema, tables: Iterable[str]) -> tuple[str, ...]:
-    """Return tables with all that they reference, directly or not, in the order of the schema."""
-    mirror = build_mirror(schema.objects)
-    wanted = {fold(table) for table in tables}
-    waiting = list(wanted)
-    while waiting:
-        rows = mirror.ask('SELECT DISTINCT "table" FROM pragma_foreign_key_list(?)', (waiting.pop(),))
-        parents = {fold(str(parent)) for (parent,) in rows} - wanted
-        wanted |= parents
-        waiting += parents
-    return tuple(name for name in schema.tables() if fold(name) in wanted)
-
-
 # -- what would be reached -----------------------------------------------------------------------------
+
+
+def _scope(seen: Look, plan: Plan, ledger: str) -> tuple[str, ...]:
+    found = reach(build_mirror(seen.everything.objects), (step.script.statements for step in plan.steps))
+    return tuple(name for name in seen.everything.users(ledger).tables() if found is None or fold(name) in found)
 
 
 @dataclass(frozen=True, slots=True)

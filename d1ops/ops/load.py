@@ -86,12 +86,19 @@ def is_empty(seen: Look) -> bool:
 def prepare(workspace: Workspace, source: Workspace, backup_id: str, *, seen: Look | None = None) -> PreparedLoad:
     """Verify the backup, look at the target, and where it is not empty back it up and measure what would be lost.
 
-    `source` is the env whose backup it is. Raises UsageError for an unknown backup, BackupRefused, and HumanNeeded
-    while another load is unfinished.
+    `source` is the env whose backup it is. Raises UsageError for an unknown backup, BackupRefused, also for one that
+    does not hold all tables where the target holds any, and HumanNeeded while another load is unfinished.
     """
     backup = backups.verify(source, backup_id)
     seen = seen or look(workspace)
     require_none_under_way(seen, "restore")
+    absent = backup.manifest.absent
+    if absent and not is_empty(seen):
+        raise BackupRefused(
+            f"backup {backup_id} holds {backup.manifest.counted}: in the place of what is there it would leave"
+            f" {', '.join(absent)} empty",
+            hint=f"d1ops restore {backup_id} rewinds every table; d1ops restore {backup_id} --into FILE writes a file",
+        )
     if is_empty(seen):
         return PreparedLoad(backup, source.env, seen, None, ())
     before, present = backups.create(workspace, seen)

@@ -8,6 +8,7 @@ from d1ops.core.ledger import EventKind, State, require_untouched
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.other_ledgers import other_ledgers
 from d1ops.core.plan import Plan, Step
+from d1ops.core.reach import reach
 from d1ops.core.replay import effects
 from d1ops.core.sql import fold
 from d1ops.errors import LedgerRefused, StatementRejected, UsageError
@@ -117,9 +118,10 @@ def prepare_plan(workspace: Workspace, found: Plan, seen: Look) -> Prepared:
     if not touches:
         return with_breakages(workspace, Prepared(plan=found, look=seen, backup=None, schemas=tuple(schemas)))
     workspace.tell("a pending migration can touch rows that are there: backing up and rehearsing on them first")
-    backup, snapshot = backed_up(workspace, seen)
+    needed = reach(build_mirror(seen.everything.objects), (step.script.statements for step in found.steps))
+    backup, snapshot = backed_up(workspace, seen, needed)
     with clone_of(backup) as clone:
-        rehearsed = rehearse_on(clone, found, workspace, snapshot)
+        rehearsed = rehearse_on(clone, backup, found, workspace, snapshot)
     losses = tuple(loss for loss in rehearsed.losses if loss.losses or not loss.exists_after)
     prepared = Prepared(
         plan=found,

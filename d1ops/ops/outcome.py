@@ -75,12 +75,14 @@ def withdrawn(workspace: Workspace, event: Event) -> None:
         workspace.tell(f"the journal cannot be written: {error.strerror}; the history on the target says the same")
 
 
-def backed_up(workspace: Workspace, seen: Look) -> tuple[VerifiedBackup, Look]:
-    """Take the backup of a change that was planned from a look. Raises what `backup.create` raises, and TargetMoved
-    where another runner changed the target since that look."""
+def backed_up(workspace: Workspace, seen: Look, needed: Collection[str] | None) -> tuple[VerifiedBackup, Look]:
+    """Take the backup of a change that was planned from a look. It holds all tables, or at least those `needed` where
+    that is too much to read or others never settle.
+
+    Raises what `backup.create` raises, and TargetMoved where another runner changed the target since that look."""
     applied = [row.name for row in seen.ledger]
     try:
-        backup, snapshot = backups.create(workspace, seen)
+        backup, snapshot = backups.create(workspace, seen, needed=needed)
     except BackupRefused as error:
         raise name_the_other(workspace, seen, (), error, applied=applied) from None
     if [row.name for row in snapshot.ledger] != applied:

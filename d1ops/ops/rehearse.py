@@ -17,11 +17,12 @@ from d1ops.core.fingerprint import Salt
 from d1ops.core.ledger import ledger_change, require_untouched
 from d1ops.core.measure import lowered_counters, mismatches
 from d1ops.core.mirror import schema_of
+from d1ops.core.reach import EVERYTHING, Closure, watching_reach
 from d1ops.core.rehearsal import BEFORE, dangling, measure, rehearse
 from d1ops.core.replay import watching
 from d1ops.core.sql import fold
 from d1ops.database.sqlite import open_copy
-from d1ops.errors import StatementRejected
+from d1ops.errors import BackupRefused, StatementRejected
 from d1ops.ops import chunks as pieces
 from d1ops.ops import limits
 from d1ops.ops.guard import StepGuard
@@ -72,12 +73,12 @@ def clone_of(backup: VerifiedBackup, *, before: VerifiedBackup | None = None) ->
             engine.close()
 
 
-def rehearse_on(engine: Engine, plan: Plan, workspace: Workspace, seen: Look) -> Rehearsed:
-    """Run a plan on a clone, one transaction a step, and measure what is not there any more. `seen` is the look that
-    the clone was made with.
+def rehearse_on(engine: Engine, backup: VerifiedBackup, plan: Plan, workspace: Workspace, seen: Look) -> Rehearsed:
+    """Run a plan on a clone of a backup, one transaction a step, and measure what is not there any more. `seen` is the
+    look that the clone was made with.
 
     Raises StatementRejected, with file, line and column, when a script fails; TooLong when a step does not fit into
-    one batch.
+    one batch; BackupRefused where a script depends on rows that the backup does not hold.
     """
     before = schema_of(engine).users(workspace.ledger)
     ordinary = {
@@ -86,12 +87,15 @@ def rehearse_on(engine: Engine, plan: Plan, workspace: Workspace, seen: Look) ->
     }
     broken, mismatched = dangling(engine), mismatches(engine)
     causes: dict[str, list[Cause]] = {}
-    steps = [
-        _rehearse_pieces(engine, step, workspace.ledger, seen, causes)
-        if step.script.chunked
-        else _rehearse_step(engine, step, workspace.ledger, before, causes)
-        for step in plan.steps
-    ]
+    belonging = Closure.of(engine)
+    steps: list[_Step] = []
+    for step in plan.steps:
+        steps.append(
+            _rehearse_pieces(engine, step, workspace.ledger, seen, causes)
+            if step.script.chunked
+            else _rehearse_step(engine, step, workspace.ledger, before, causes)
+        )
+        _require_held(backup, step, steps[-1].depends_on, belonging)
     losses = measure(engine, [table for table in before.tables() if table in ordinary], causes)
     new = dangling(engine) - broken
     guards, guard_warnings = _guards(engine, steps, losses, workspace)
@@ -101,16 +105,23 @@ def rehearse_on(engine: Engine, plan: Plan, workspace: Workspace, seen: Look) ->
         tuple((child, parent, count) for (child, parent), count in sorted(new.items())),
         tuple(step.schema for step in steps),
         guards,
-        (*lowered_counters(engine), *_mismatch_warnings(mismatches(engine) - mismatched), *guard_warnings),
+        (
+            *_scope_warnings(backup),
+            *lowered_counters(engine),
+            *_mismatch_warnings(mismatches(engine) - mismatched),
+            *guard_warnings,
+        ),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What a step did on the clone. `reached` are the tables (folded) that it wrote to, dropped or altered."""
+    """What a step did on the clone. `reached` are the tables (folded) that it wrote to, dropped or altered,
+    `depends_on` these and what it read (`core.reach`)."""
 
     schema: Schema
     reached: frozenset[str]
+    depends_on: frozenset[str]
     bounds: tuple[Bound, ...]
     changes: int | None
     times: int
@@ -119,13 +130,25 @@ class _Step:
     chunks: tuple[Chunk, ...] = ()
 
 
+def _require_held(backup: VerifiedBackup, step: Step, depends_on: frozenset[str], belonging: Closure) -> None:
+    """Refuse a step that depends on rows which are on the target and not in the backup."""
+    needed = belonging.closed(depends_on)
+    missing = [name for name in backup.manifest.absent if EVERYTHING in depends_on or fold(name) in needed]
+    if missing:
+        raise BackupRefused(
+            f"{step.script.path} depends on {', '.join(missing)}, which backup {backup.id} does not hold"
+            f" ({backup.manifest.scope})",
+            hint="raise backup.max_bytes in config/<env>.toml, so that the whole database is copied",
+        )
+
+
 def _rehearse_step(engine: Engine, step: Step, ledger: str, before: Schema, causes: dict[str, list[Cause]]) -> _Step:
     everything = schema_of(engine)
     statements = step.script.statements
     counted = figures.count(engine, figures.figures(engine, {fold(name) for name in before.tables()}))
     started, changed = engine.clock(), engine.connection.total_changes()
     functions: set[str] = set()
-    with watching(engine, functions=functions) as written:
+    with watching(engine, functions=functions) as written, watching_reach(engine) as depends_on:
         for table, found in rehearse(engine, statements).items():
             causes.setdefault(table, []).extend(found)
     seconds, changes = engine.clock() - started, engine.connection.total_changes() - changed
@@ -142,6 +165,7 @@ def _rehearse_step(engine: Engine, step: Step, ledger: str, before: Schema, caus
     return _Step(
         schema=after.users(ledger),
         reached=frozenset(written),
+        depends_on=frozenset(depends_on),
         bounds=figures.bounds(counted, figures.count(engine, figures.figures(engine, written))),
         changes=changes if is_certain else None,
         times=len(statements) * (1 + triggers),
@@ -154,13 +178,15 @@ def _rehearse_pieces(engine: Engine, step: Step, ledger: str, seen: Look, causes
     assert chunked is not None
     everything = schema_of(engine)
     times = len(chunked.statements) * (1 + sum(o.type == "trigger" for o in everything.objects))
-    found = pieces.rehearse_pieces(engine, chunked, Key(progress.done_to) if progress else None, times)
+    with watching_reach(engine) as depends_on:
+        found = pieces.rehearse_pieces(engine, chunked, Key(progress.done_to) if progress else None, times)
     require_untouched(step.script.path, found.reached, everything, everything, ledger)
     for table, new in found.causes.items():
         causes.setdefault(table, []).extend(new)
     return _Step(
         schema=everything.users(ledger),
         reached=found.reached,
+        depends_on=frozenset(depends_on),
         bounds=(),
         changes=None,
         times=times,
@@ -213,6 +239,15 @@ def _guards(
         guards.append(StepGuard(tuple(held), step.bounds, step.changes, step.times, spent, chunks))
         reached |= step.reached
     return tuple(guards), warnings(found)
+
+
+def _scope_warnings(backup: VerifiedBackup) -> list[str]:
+    if not backup.manifest.absent:
+        return []
+    return [
+        f"the backup holds {backup.manifest.scope}: all that the change depends on, and for the others there is the"
+        " bookmark alone"
+    ]
 
 
 def _mismatch_warnings(tables: set[str]) -> list[str]:

@@ -17,6 +17,7 @@ import d1ops
 from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind, is_change, ledger_ddl, mark_of, record
 from d1ops.core.mirror import schema_of
 from d1ops.core.rehearsal import measure
+from d1ops.core.sql import fold
 from d1ops.core.values import Bookmark, Statement
 from d1ops.errors import (
     D1opsError,
@@ -51,7 +52,8 @@ class PreparedRestore:
     """A rewind that was looked at. Nothing was sent yet.
 
     `losses` are the rows and values of now that would not be there afterwards; None where the point is not a backup
-    of ours and so nobody can say. `undone` are the events whose effect goes.
+    of ours and so nobody can say. `unknown` are tables that the backup of that moment does not hold, of which nobody
+    can say either. `undone` are the events whose effect goes.
     """
 
     to: Bookmark
@@ -60,6 +62,7 @@ class PreparedRestore:
     look: Look
     losses: tuple[TableLoss, ...] | None
     undone: tuple[Event, ...]
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ def prepare(workspace: Workspace, to: str, *, seen: Look | None = None) -> Prepa
         losses = losses_since(backup, older)
         kept = known_nonces(older)
         undone = tuple(e for e in present.history if e.nonce not in kept and e.rewound_by is None and is_change(e))
-    return PreparedRestore(point, described, backup, present, losses, undone)
+    unknown = older.manifest.absent if older is not None else ()
+    return PreparedRestore(point, described, backup, present, losses, undone, unknown)
 
 
 def _point(workspace: Workspace, to: str) -> tuple[Bookmark, str, VerifiedBackup | None]:
@@ -122,15 +126,18 @@ def _same(workspace: Workspace, backup_id: str) -> VerifiedBackup:
 
 
 def losses_since(present: VerifiedBackup, older: VerifiedBackup) -> tuple[TableLoss, ...]:
-    """What is there now and was not at the older moment: the older backup plays the clone after the change."""
+    """What is there now and was not at the older moment: the older backup plays the clone after the change. Nothing is
+    said of tables that either backup does not hold."""
+    absent = {fold(name) for backup in (present, older) for name in backup.manifest.absent}
     with clone_of(older, before=present) as engine:
         tables = [
             str(name)
-            for (name,) in engine.ask(
-                "SELECT name FROM pragma_table_list WHERE schema = 'before' AND type <> 'shadow'"
+            for name, kind in engine.ask(
+                "SELECT name, type FROM pragma_table_list WHERE schema = 'before' AND type <> 'shadow'"
                 " AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 6) <> 'd1ops_' AND lower(name) <> lower(?)",
                 (present.manifest.ledger,),
             )
+            if fold(str(name)) not in absent and not (absent and kind == "virtual" and not older.covers([str(name)]))
         ]
         return tuple(loss for loss in measure(engine, tables, {}) if loss.losses)
 

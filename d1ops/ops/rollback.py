@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.engine import Engine
 from d1ops.core.ledger import EventKind, State
-from d1ops.core.mirror import schema_of
+from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.plan import Plan, Step
 from d1ops.core.proof import expected_losses, prove, removed
+from d1ops.core.reach import reach
 from d1ops.core.replay import effects, replay, run_script
 from d1ops.errors import LedgerRefused, StatementRejected, StructureRefused
 from d1ops.ops.change import Prepared, apply, with_breakages
@@ -102,17 +103,19 @@ def prepare(
     if isinstance(found, NothingToRollBack):
         return found
     with_all, without = _replays(workspace, seen, found)
-    backup, snapshot = backed_up(workspace, seen)
+    changed = _changed_rows(workspace, seen, found)
+    sources = removed(with_all, without).union(*(effect.emptied for effect in changed))
+    scripts = (step.script.statements for step in found.steps)
+    needed = reach(build_mirror(seen.everything.objects), scripts, also=(table for table, _ in sources))
+    backup, snapshot = backed_up(workspace, seen, needed)
     with clone_of(backup) as clone:
-        rehearsed = rehearse_on(clone, found, workspace, snapshot)
+        rehearsed = rehearse_on(clone, backup, found, workspace, snapshot)
         proof = prove(
             snapshot.schema,
             rehearsed.schemas[-1],
             schema_of(with_all).users(workspace.ledger),
             schema_of(without).users(workspace.ledger),
         )
-        changed = _changed_rows(workspace, seen, found)
-        sources = removed(with_all, without).union(*(effect.emptied for effect in changed))
         expected, collateral = expected_losses(rehearsed.losses, clone, with_all, without, sources=sources)
     prepared = Prepared(
         plan=found,

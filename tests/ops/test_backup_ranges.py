@@ -138,7 +138,7 @@ def test_what_never_rests_refuses_or_is_left_out_and_named(large: Project) -> No
     assert backups.leftovers(workspace) == []
     backup, _ = backups.create(workspace, limits=replace(RANGES, rounds=2), allow_unsettled=True)
     assert backup.manifest.unsettled == ("apart",)
-    assert backup.manifest.scope == "3 tables"
+    assert backup.manifest.scope == "3 of 4 tables"
     assert backup.covers(["parents", "children", "small"])
     assert not backup.covers(["parents", "apart"])
     assert rows_of(backup, "SELECT count(*) FROM apart") == [(0,)]
@@ -201,7 +201,7 @@ def test_over_the_budget_somebody_is_asked(large: Project) -> None:
     assert "backup.max_bytes" in refused.value.hint
     assert any("at most 1,201 rows" in line for line in large.told)
     backups.create(workspace)
-    assert asked == ["That is over the budget of 1,000 bytes. Read it?"] * 2
+    assert [question.partition(" over ")[2] for question in asked] == ["the budget of 1,000. Read all the same?"] * 2
     backups.create(replace(large.workspace, backup_max_bytes=1000), over_budget=True)
 
 

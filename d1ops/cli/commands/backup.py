@@ -54,7 +54,7 @@ def create(
                     *([("encrypted", f"to {count(len(manifest.recipients), 'key')}")] if manifest.is_encrypted else []),
                     *([("copied", workspace.bucket.name)] if workspace.bucket else []),
                     *([("dangling", f"{dangling:,} rows without a parent, as in the target")] if dangling else []),
-                    *([("left out", ", ".join(manifest.unsettled))] if manifest.unsettled else []),
+                    *([("never rested", ", ".join(manifest.unsettled))] if manifest.unsettled else []),
                     ("bookmark", manifest.bookmark),
                     ("restore", call.command("restore", made.id)),
                 ]
@@ -79,7 +79,7 @@ def list_(call: Call) -> ExitCode:
                 each.id,
                 each.created_at,
                 each.database,
-                str(len(each.tables)),
+                each.counted.removesuffix(" tables"),
                 f"{each.rows:,}",
                 size(each.stored_bytes),
                 each.bookmark,
@@ -214,5 +214,8 @@ def prune(
 
 
 def holds(manifest: Manifest) -> str:
-    """Say in words how much a backup holds."""
-    return f"{len(manifest.tables)} tables, {manifest.rows:,} rows"
+    """Say in words how much a backup holds, and what not."""
+    absent = manifest.absent
+    more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+    without = f", without {', '.join(absent[:5])}{more}" if absent else ""
+    return f"{manifest.counted}, {manifest.rows:,} rows{without}"

@@ -224,6 +224,7 @@ def _rewind(call: Call, workspace: Workspace, to: str, agreement: Agreement) -> 
         to={"bookmark": prepared.to, "described": prepared.described},
         backup=backup_document(prepared.backup.manifest, prepared.backup.folder),
         blast_radius=None if prepared.losses is None else [loss_document(loss, None) for loss in prepared.losses],
+        unknown=list(prepared.unknown),
         undone=[event_document(event) for event in prepared.undone],
     )
     call.preview(_restore_lines(prepared))
@@ -269,6 +270,12 @@ def _restore_lines(prepared: PreparedRestore) -> list[str]:
         lines += ["", "rows and values of now that are lost:", *loss_lines(prepared.losses, None)]
     else:
         lines.append("no row and no value of now is lost")
+    if prepared.unknown:
+        listed = ", ".join(prepared.unknown)
+        lines += [
+            "",
+            f"warning: the backup of that moment does not hold {listed}: nobody can say what of these is lost",
+        ]
     if prepared.undone:
         lines += ["", "what happened since and is taken back:"]
         lines += [f"  {event.at} {event.kind} {event.migration or ''}".rstrip() for event in prepared.undone]

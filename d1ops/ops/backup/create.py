@@ -10,6 +10,7 @@ import apsw
 import d1ops
 from d1ops.core.mirror import build_mirror
 from d1ops.core.paging import Limits
+from d1ops.core.sql import fold
 from d1ops.errors import BackupRefused
 from d1ops.ops.backup import files, partial
 from d1ops.ops.backup.manifest import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from d1ops.core.reader import TableReader
+    from d1ops.core.reader import TableReader, Totals
     from d1ops.ops.backup.partial import Partial
     from d1ops.ops.backup.verified import VerifiedBackup
     from d1ops.ops.look import Look
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 PRICE_PER_MILLION = 0.001
 """US dollars for a million rows read beyond what the plan includes (D1 documentation, platform/pricing)."""
 
+ROW_OVERHEAD_BYTES = 16
 READINGS = 4
 """How often a row of a large table is read when nothing moves: counted, copied, proved, counted again."""
 
@@ -58,6 +60,8 @@ class _Run:
     tables: Tables
     readers: list[TableReader]
     scope: Sequence[str]
+    needed: frozenset[str] | None
+    """What the backup has to hold (folded); None where that is all. The rest is left out where it never settles."""
     folder: Path
     backup_id: str
     started: datetime
@@ -69,6 +73,7 @@ def create(
     seen: Look | None = None,
     *,
     scope: Iterable[str] | None = None,
+    needed: Iterable[str] | None = None,
     allow_unsettled: bool = False,
     over_budget: bool = False,
     fresh: bool = False,
@@ -80,6 +85,9 @@ def create(
     otherwise all. Tables that are written all the time cannot be read as of one moment: that refuses, or leaves them
     out with `allow_unsettled` (`covers` then says no). `over_budget` agrees to more than `backup_max_bytes`. What an
     interrupted run left is gone on with, unless `fresh`.
+
+    `needed` are the tables that a change depends on (`core.reach`). Where all tables are over the budget they are the
+    scope, and what else never settles is left out: the backup holds at least them, or is refused.
 
     Returns the backup and the look of its own moment. Raises BackupRefused where the size is over the budget and
     nobody agrees, where schema or tables move, and for any difference that verification finds; UsageError for a
@@ -93,6 +101,9 @@ def create(
     mirror = build_mirror(seen.everything.objects)
     try:
         tables = Tables(mirror, seen.everything)
+        held = None if needed is None else tables.within(needed, workspace.ledger)
+        if held is not None and scope is None and seen.size_bytes > workspace.backup_max_bytes:
+            scope = needed
         names = tables.stored if scope is None else tables.within(scope, workspace.ledger)
         readers = tables.readers(names)
     finally:
@@ -103,60 +114,74 @@ def create(
         source=Source(workspace.database, limits),
         tables=tables,
         readers=readers,
-        scope=[] if scope is None else names,
+        scope=[] if len(names) == len(tables.stored) else names,
+        needed=frozenset() if allow_unsettled else None if held is None else frozenset(map(fold, held)),
         folder=workspace.state_folder("backups", workspace.env),
         backup_id=f"{started.strftime('%Y%m%dT%H%M%SZ')}-{workspace.nonce()[:6]}",
         started=started,
         requests=requests,
     )
-    _weigh(run, over_budget=over_budget)
+    totals = _weigh(run, over_budget=over_budget)
     if fresh:
         partial.discard(workspace, run.folder)
-    backup, snapshot = _take(run, allow_unsettled=allow_unsettled)
+    backup, snapshot = _take(run, totals)
     manifest = backup.manifest
-    workspace.tell(
-        f"backup {backup.id}: {len(manifest.tables)} tables, {manifest.rows:,} rows, restored and equal to the target"
-    )
+    workspace.tell(f"backup {backup.id}: {manifest.counted}, {manifest.rows:,} rows, restored and equal to the target")
     if workspace.bucket is not None:
         workspace.bucket.put(backup.folder, manifest)
         workspace.tell(f"backup {backup.id}: copied to {workspace.bucket.name}")
     return backup, snapshot
 
 
-def _weigh(run: _Run, *, over_budget: bool) -> None:
-    """Say what a large target costs, and refuse what is over the budget unless somebody agrees."""
+def _weigh(run: _Run, *, over_budget: bool) -> dict[str, Totals] | None:
+    """Say what a large target costs, and refuse what is over the budget unless somebody agrees. Returns the figures of
+    the tables where it took them to tell."""
     workspace, size = run.workspace, run.seen.size_bytes
     most = workspace.backup_max_bytes
     if size <= min(most, run.source.limits.one_batch_bytes):
-        return
+        return None
+    what, totals = f"{size:,} bytes", None
+    if run.scope:
+        what = f"{len(run.scope)} of {len(run.tables.stored)} tables of a database of {size:,} bytes"
     rows = run.source.span(run.readers)
-    cost = f"{size:,} bytes, at most {rows:,} rows"
+    cost = f"{what}, at most {rows:,} rows"
     if workspace.database.target.kind == "cloudflare":
         billed = rows * READINGS
         cost += f", billed as about {billed:,} rows read (${billed / 1e6 * PRICE_PER_MILLION:.3f} beyond the plan)"
     workspace.tell(f"to be read: {cost}")
-    if size <= most or over_budget or workspace.agree(f"That is over the budget of {most:,} bytes. Read it?"):
-        return
+    if over_budget or size <= most:
+        return None
+    if run.scope:
+        # How much a part of a database is takes counting, which is one of the readings.
+        totals = run.source.totals(run.readers)
+        size = sum(each.size_bytes + ROW_OVERHEAD_BYTES * each.rows for each in totals.values())
+        what = f"these tables have {size:,} bytes"
+    else:
+        what = f"the target has {size:,} bytes"
+    if size <= most or workspace.agree(f"{what.capitalize()}, over the budget of {most:,}. Read all the same?"):
+        return totals
     raise BackupRefused(
-        f"the target has {size:,} bytes, more than the {most:,} that a backup may read without asking",
-        hint="d1ops backup create --over-budget, or raise backup.max_bytes in config/<env>.toml",
+        f"{what}, more than the {most:,} that a backup may read without asking",
+        hint="raise backup.max_bytes in config/<env>.toml"
+        if run.scope
+        else "d1ops backup create --over-budget, or raise backup.max_bytes in config/<env>.toml",
     )
 
 
-def _take(run: _Run, *, allow_unsettled: bool) -> tuple[VerifiedBackup, Look]:
+def _take(run: _Run, totals: dict[str, Totals] | None) -> tuple[VerifiedBackup, Look]:
     """Read as one batch where the target is small, else in ranges; what a batch cannot carry goes in ranges too."""
     if run.seen.size_bytes <= run.source.limits.one_batch_bytes:
         aside = partial.begin(run.folder, run.backup_id)
         try:
-            return _fill(run, aside, run.readers, Large([]), allow_unsettled=False)
+            return _fill(run, aside, run.readers, Large([]))
         except TooLarge:
             aside.remove()
         except BaseException:
             aside.remove()
             raise
-    totals = run.source.totals(run.readers)
+    totals = totals or run.source.totals(run.readers)
     small = divide(run.readers, totals, run.source.limits)
-    large = Large([reader for reader in run.readers if reader not in small], totals)
+    large = Large([reader for reader in run.readers if reader not in small], totals, run.needed)
     everything = run.seen.everything
     found = partial.adopt(run.workspace, run.folder, everything, run.scope, large.readers, totals)
     if found is not None:
@@ -164,7 +189,7 @@ def _take(run: _Run, *, allow_unsettled: bool) -> tuple[VerifiedBackup, Look]:
     aside = found or partial.begin(run.folder, run.backup_id)
     try:
         aside.keep(run.workspace, everything, run.scope, totals)
-        return _fill(run, aside, small, large, allow_unsettled=allow_unsettled)
+        return _fill(run, aside, small, large)
     except TooLarge as error:
         aside.remove()
         raise BackupRefused(
@@ -177,9 +202,7 @@ def _take(run: _Run, *, allow_unsettled: bool) -> tuple[VerifiedBackup, Look]:
         aside.close()
 
 
-def _fill(
-    run: _Run, aside: Partial, small: list[TableReader], large: Large, *, allow_unsettled: bool
-) -> tuple[VerifiedBackup, Look]:
+def _fill(run: _Run, aside: Partial, small: list[TableReader], large: Large) -> tuple[VerifiedBackup, Look]:
     objects = run.seen.everything.objects
     copy = aside.copy
     copy.build(objects)
@@ -188,33 +211,36 @@ def _fill(
         settled = settle(run.workspace, run.source, copy, run.seen, small, large, progress)
     finally:
         progress.done()
-    settled = _without_unsettled(run, aside, settled, allow_unsettled=allow_unsettled)
+    settled = _without_unsettled(run, aside, settled)
     copy.finish(objects)
     copy.close()
     manifest = _manifest(run, settled, is_ranged=bool(large.readers))
     return _seal(run, aside, manifest), settled.look
 
 
-def _without_unsettled(run: _Run, aside: Partial, settled: Settled, *, allow_unsettled: bool) -> Settled:
+def _without_unsettled(run: _Run, aside: Partial, settled: Settled) -> Settled:
     """Take out what kept moving, and the rest of a virtual table of which a part did."""
     if not settled.unsettled:
         return settled
-    listed = ", ".join(settled.unsettled)
-    if not allow_unsettled or not settled.facts:
+    out = set(settled.unsettled)
+    for shadows in run.tables.shadows.values():
+        if out.intersection(shadows):
+            out.update(shadows)
+    needed = out if run.needed is None else {name for name in out if fold(name) in run.needed}
+    if needed or not settled.facts:
+        listed = ", ".join(sorted(needed or out))
         raise BackupRefused(
             f"{listed} changed at every one of {settled.rounds} readings, so there is no moment to keep",
             hint="run it again when less is written; d1ops backup create leaves such tables out and says so",
         )
-    out = set(settled.unsettled)
     by_name = {o.name: o for o in run.seen.everything.objects}
     for virtual, shadows in run.tables.shadows.items():
         if out.intersection(shadows):
-            out.update(shadows)
             aside.copy.empty(by_name[virtual])
     for reader in run.readers:
         if reader.table in settled.unsettled and not _is_shadow(run, reader.table):
             aside.copy.clear(reader)
-    run.workspace.tell(f"{listed} changed at every reading and is not part of the backup")
+    run.workspace.tell(f"{', '.join(settled.unsettled)} changed at every reading and is not part of the backup")
     facts = tuple(each for each in settled.facts if each.table not in out)
     return Settled(settled.look, settled.bookmark, settled.after, facts, settled.rounds, tuple(sorted(out)))
 
@@ -228,6 +254,9 @@ def _manifest(run: _Run, settled: Settled, *, is_ranged: bool) -> Manifest:
     workspace, target = run.workspace, run.workspace.database.target
     held = [facts.table for facts in settled.facts]
     left_out = tuple(name for name in run.tables.stored if name not in held and name not in settled.unsettled)
+    scope = ALL_TABLES
+    if left_out or settled.unsettled:
+        scope = f"{len(held)} of {len(run.tables.stored)} tables"
     proof = "one batch, one snapshot"
     if is_ranged:
         proof = (
@@ -246,7 +275,7 @@ def _manifest(run: _Run, settled: Settled, *, is_ranged: bool) -> Manifest:
         bookmark=settled.bookmark,
         bookmark_after=settled.after,
         method=KEY_RANGES if is_ranged else ONE_BATCH,
-        scope=ALL_TABLES if not left_out and not settled.unsettled else f"{len(held)} tables",
+        scope=scope,
         proof_of_rest=proof,
         rounds=settled.rounds,
         schema_fingerprint=settled.look.schema.fingerprint(),

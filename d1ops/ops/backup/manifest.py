@@ -106,6 +106,17 @@ class Manifest:
         """Whether reading takes an identity."""
         return bool(self.recipients)
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The tables of the target that the backup does not hold: outside of its scope, or never at rest."""
+        return (*self.left_out, *self.unsettled)
+
+    @property
+    def counted(self) -> str:
+        """How many tables the backup holds, in words: `12 tables`, `3 of 12 tables`."""
+        number = len(self.tables)
+        return f"{number} of {number + len(self.absent)} tables" if self.absent else f"{number} tables"
+
     def covers(self, tables: Iterable[str]) -> bool:
         """Whether the backup holds all these tables (names compare without case)."""
         held = {facts.table.lower() for facts in self.tables} | {name.lower() for name in self.virtual_tables}

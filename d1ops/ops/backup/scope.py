@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from d1ops.core import rules
 from d1ops.core.ledger import HISTORY
+from d1ops.core.reach import Closure
 from d1ops.core.reader import reader_of
+from d1ops.core.sql import fold
 from d1ops.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,24 +53,14 @@ class Tables:
         return [reader_of(self._mirror, name) for name in names]
 
     def within(self, scope: Iterable[str], ledger: str) -> list[str]:
-        """Return the tables of a scope: those named, all that they reference, the shadow tables of virtual ones, and
-        the bookkeeping. Raises UsageError for a name that no table has."""
-        by_name = {name.lower(): name for name in (*self.stored, *self.virtual)}
-        open_names = [name.lower() for name in scope]
-        for name in open_names:
-            if name not in by_name:
-                raise UsageError(f"no table is named {name!r}", hint="d1ops query 'SELECT name FROM sqlite_master'")
-        open_names += [name for name in (ledger.lower(), HISTORY, *_OWN) if name in by_name]
-        found: dict[str, str] = {}
-        while open_names:
-            name = open_names.pop()
-            if name in found or name not in by_name:
-                continue
-            found[name] = by_name[name]
-            parents = self._mirror.ask('SELECT "table" FROM pragma_foreign_key_list(?)', (by_name[name],))
-            open_names += [str(parent).lower() for (parent,) in parents]
-            open_names += [shadow.lower() for shadow in self.shadows.get(by_name[name], ())]
-        return [name for name in self.stored if name.lower() in found]
+        """Return the tables of a scope: those named, all that they need (`core.reach.Closure`), and the bookkeeping.
+        Raises UsageError for a name that no table has."""
+        known = {fold(name) for name in (*self.stored, *self.virtual)}
+        wanted = {fold(name) for name in scope}
+        for name in sorted(wanted - known):
+            raise UsageError(f"no table is named {name!r}", hint="d1ops query 'SELECT name FROM sqlite_master'")
+        held = Closure.of(self._mirror).closed((*wanted, fold(ledger), HISTORY, *_OWN))
+        return [name for name in self.stored if fold(name) in held]
 
     def held_virtual(self, held: Iterable[str]) -> tuple[str, ...]:
         """Return the virtual tables all of whose shadow tables are held."""

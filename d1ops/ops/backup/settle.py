@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.reader import read_totals
 from d1ops.core.rowtext import digestible, is_suspect, without_hexadecimal
+from d1ops.core.sql import fold
 from d1ops.errors import BackupRefused, StatementRejected
 from d1ops.ops.backup.manifest import KEY_RANGES, ONE_BATCH, TableFacts
 from d1ops.ops.backup.reading import ahead
@@ -72,10 +73,18 @@ class Settled:
 
 @dataclass
 class Large:
-    """The large tables, and what the target said of them last."""
+    """The large tables, and what the target said of them last. Where `needed` names tables (folded), others that move
+    are read twice and no more."""
 
     readers: list[TableReader]
     totals: dict[str, Totals] = field(default_factory=dict)
+    needed: frozenset[str] | None = None
+
+    def is_hopeless(self, moved: Sequence[TableReader], rounds: int) -> bool:
+        """Whether what still moves after so many rounds is left out rather than read again."""
+        return (
+            bool(self.needed) and rounds > 1 and not any(fold(reader.table) in (self.needed or ()) for reader in moved)
+        )
 
 
 def divide(readers: Sequence[TableReader], totals: dict[str, Totals], limits: Limits) -> list[TableReader]:
@@ -165,7 +174,7 @@ def settle(
             for reader in large.readers
             if seen_again[reader.table] != digests[reader.table] or large.totals[reader.table] != copy.totals(reader)
         ]
-        if not moved or number == source.limits.rounds:
+        if not moved or number == source.limits.rounds or large.is_hopeless(moved, number):
             break
         workspace.tell(f"{_listed(moved)} changed while they were read: once more")
         for reader in moved:

@@ -15,6 +15,7 @@ import apsw
 
 from d1ops.core.mirror import schema_of
 from d1ops.core.reader import reader_of
+from d1ops.core.sql import fold
 from d1ops.database.sqlite import open_copy
 from d1ops.errors import BackupRefused
 from d1ops.ops.backup import files, first_format
@@ -177,7 +178,9 @@ def _check(engine: Engine, manifest: Manifest) -> tuple[Violation, ...]:
             raise refused(manifest, f"the columns of {facts.table} hold other amounts of data than the target's")
         if digest_of(engine, reader) != facts.digest:
             raise refused(manifest, f"the rows of {facts.table} are not the rows that were read")
-    return violations(engine, [facts.table for facts in manifest.tables])
+    absent = {fold(name) for name in manifest.absent}
+    dangling = violations(engine, [facts.table for facts in manifest.tables])
+    return tuple(each for each in dangling if fold(each.parent) not in absent)
 
 
 def violations(engine: Engine, tables: Iterable[str]) -> tuple[Violation, ...]:
