@@ -108,8 +108,8 @@ def _target(workspace: Workspace, seen: Look) -> Iterator[Check]:
         yield Check(
             "size",
             Health.WARNING,
-            f"{size:,} bytes, more than the {most:,} that a backup may read without asking",
-            "raise backup.max_bytes in config/<env>.toml; every row read is billed",
+            f"{size:,} bytes, more than the {most:,} that a backup may read without asking: changes get one in part",
+            "raise backup.max_bytes in config/<env>.toml to have all of it; every row read is billed",
         )
     else:
         yield Check("size", Health.OK, f"{size:,} bytes; a backup may read {most:,}")

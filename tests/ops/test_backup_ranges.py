@@ -174,6 +174,37 @@ def test_a_scope_holds_what_it_names_and_all_that_it_references(large: Project) 
         backups.create(large.workspace, scope=["nope"])
 
 
+def test_what_never_rests_is_left_out_where_a_change_does_not_depend_on_it(large: Project) -> None:
+    workspace = never_resting(large, "apart")
+    backup, _ = backups.create(workspace, needed=["children"], limits=RANGES)
+    assert (backup.manifest.unsettled, backup.manifest.left_out) == (("apart",), ())
+    assert backup.covers(["children", "parents", "small"])
+    assert backup.manifest.rounds == 2 < RANGES.rounds
+    with pytest.raises(BackupRefused, match="apart changed at every one of"):
+        backups.create(workspace, needed=["apart"], limits=RANGES)
+
+
+def test_a_child_whose_parent_is_not_held_is_no_violation_of_the_target(large: Project) -> None:
+    workspace = never_resting(large, "parents")
+    large.run("ALTER TABLE parents ADD COLUMN note TEXT")
+    backup, _ = backups.create(workspace, needed=["apart"], limits=RANGES)
+    assert backup.manifest.unsettled == ("parents",)
+    assert backup.manifest.violations == ()
+    assert backups.verify(large.workspace, backup.id).manifest == backup.manifest
+
+
+def test_a_part_below_the_budget_is_read_without_asking(large: Project) -> None:
+    workspace = replace(large.workspace, backup_max_bytes=90_000)
+    with pytest.raises(BackupRefused, match="the target has"):
+        backups.create(workspace)
+    backup, _ = backups.create(workspace, needed=["apart"], limits=RANGES)
+    assert backup.manifest.scope == "1 of 4 tables"
+    assert any("1 of 4 tables of a database of" in line for line in large.told)
+    backup, _ = backups.create(workspace, needed=["children"])
+    assert backup.covers(["children", "parents"])
+    assert set(backup.manifest.left_out) == {"apart", "small"}
+
+
 def test_a_changed_schema_stops_the_backup(large: Project) -> None:
     statements = iter(["CREATE TABLE late (x)"])
 
