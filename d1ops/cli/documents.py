@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from d1ops.ops.backup import Manifest
     from d1ops.ops.change import Applied, Prepared
     from d1ops.ops.condition import Condition
+    from d1ops.ops.running import Running
     from d1ops.ops.workspace import Workspace
 
 Document = dict[str, Any]
@@ -159,8 +160,21 @@ def prepared_document(prepared: Prepared) -> Document:
         "warnings": list(prepared.warnings),
         "data_proved": prepared.data_proved,
         "vanished": list(prepared.vanished),
+        "queries": _running_document(prepared.running),
         "broken_queries": [{**asdict(each), "message": str(each)} for each in prepared.breakages],
         "estimate": asdict(prepared.estimate),
+    }
+
+
+def _running_document(running: Running | None) -> Document | None:
+    if running is None:
+        return None
+    return {
+        "files": running.files,
+        "logged": running.logged,
+        "days": running.days,
+        "is_whole": running.is_whole,
+        "problem": running.problem,
     }
 
 

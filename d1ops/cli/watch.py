@@ -88,7 +88,7 @@ class WatchedDatabase:
         with self._change():
             return database.batch(statements, lossy=lossy)
 
-    def query_log(self, since: datetime, until: datetime) -> QueryLog:
+    def query_log(self, since: datetime, until: datetime, *, is_brief: bool = False) -> QueryLog:
         """Return what ran between two times. Raises UsageError for a target that keeps no log."""
         from d1ops.database.http import HttpDatabase
         from d1ops.errors import UsageError
@@ -98,7 +98,7 @@ class WatchedDatabase:
                 f"a {self._database.target.kind} target keeps no query log",
                 hint="--env of a Cloudflare database, or --from-source",
             )
-        return self._database.query_log(since, until)
+        return self._database.query_log(since, until, is_brief=is_brief)
 
     def bookmark(self) -> Bookmark:
         """Name the present state."""

@@ -8,15 +8,20 @@ from d1ops.cli.documents import verdict_of
 from d1ops.cli.text import columns, count, facts, shown_path, size, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from d1ops.cli.call import Call
+    from d1ops.core.breakage import Breakage
     from d1ops.core.plan import Plan
     from d1ops.core.rehearsal import Cause, ColumnLoss, TableLoss
     from d1ops.ops.backup import VerifiedBackup
     from d1ops.ops.change import Applied, Prepared
+    from d1ops.ops.running import Running
     from d1ops.ops.workspace import Workspace
 
+
+MAX_LOGGED_LINES = 20
+"""A dropped column may break every query of a log."""
 
 PROBE = (
     "The probe sends one batch that makes a table d1ops_probe, fills it, and must fail; then it looks whether anything"
@@ -117,10 +122,38 @@ def prepared_lines(prepared: Prepared) -> list[str]:
         *(f"wrong: {problem}" for problem in prepared.wrong),
         *(f"dangling: {number:,} in {child} towards {parent}" for child, parent, number in prepared.dangling),
         *([f"goes: {', '.join(prepared.vanished)}"] if prepared.vanished else []),
-        *(f"breaks the running Worker: {each}" for each in prepared.breakages),
+        *_breakage_lines(prepared.breakages),
         *(f"warning: {warning}" for warning in prepared.warnings),
+        *_running_lines(prepared.running),
     ]
     return [*lines, *([""] if problems else []), *problems]
+
+
+def _breakage_lines(breakages: Sequence[Breakage]) -> list[str]:
+    """Those of files, all of them; and of those that the log alone knows, the ones that read most."""
+    logged = [each for each in breakages if not each.path]
+    rest = len(logged) - MAX_LOGGED_LINES
+    shown = [each for each in breakages if each.path] + logged[:MAX_LOGGED_LINES]
+    lines = [f"breaks the running Worker: {each}" for each in shown]
+    return lines + (
+        [f"breaks the running Worker: {rest} more queries of the query log (--format json)"] if rest > 0 else []
+    )
+
+
+def _running_lines(running: Running | None) -> list[str]:
+    """Say which queries were looked at. Where there is none to look at, nothing was."""
+    if running is None:
+        return []
+    if running.problem is not None:
+        looked = f"{count(running.files, 'query')} of files" if running.files else "no query"
+        return [f"the query log was not read ({running.problem}); looked at for what breaks: {looked}"]
+    if running.logged is None:
+        return []
+    held_back = "" if running.is_whole else ", those that read most"
+    return [
+        f"looked at for what breaks: {count(running.files, 'query')} of files, {count(running.logged, 'query')} of the"
+        f" query log of {count(running.days or 0, 'day')}{held_back}"
+    ]
 
 
 def proof_line(prepared: Prepared) -> str:

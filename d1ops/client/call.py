@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 """What a call or a protocol gives in the end."""
 
+BRIEF_SECONDS = 8.0
+
 
 class Safety(Enum):
     """What repeating a request would do."""
@@ -50,6 +52,8 @@ class Call(Generic[T]):
     safety: Safety = Safety.READ
     is_graphql: bool = False
     """Whether the answer is `{data, errors}`, without Cloudflare's envelope."""
+    is_brief: bool = False
+    """Whether the caller can do without: the answer is waited for `BRIEF_SECONDS`, and asked for once."""
 
     def content(self) -> bytes | None:
         """Return the body as JSON."""

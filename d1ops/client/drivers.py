@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from tenacity import AsyncRetrying, Retrying
 
-from d1ops.client.call import Pace
+from d1ops.client.call import Call, Pace
 from d1ops.client.failure import Failure, Success
 from d1ops.client.retry import policy
 from d1ops.client.transport import AsyncSender, SyncSender
@@ -39,6 +39,8 @@ class SyncDriver:
         if isinstance(step, Pace):
             self._sleep(self._session.until(step.seconds))
             return Success(None)
+        if isinstance(step, Call) and step.is_brief:
+            return self._attempt(step)
         retrying = Retrying(sleep=self._sleep, **policy(step.safety, self._session.settings.spread))
         return retrying(self._attempt, step)
 
@@ -75,6 +77,8 @@ class AsyncDriver:
         if isinstance(step, Pace):
             await self._sleep(self._session.until(step.seconds))
             return Success(None)
+        if isinstance(step, Call) and step.is_brief:
+            return await self._attempt(step)
         retrying = AsyncRetrying(sleep=self._sleep, **policy(step.safety, self._session.settings.spread))
         return await retrying(self._attempt, step)
 

@@ -169,11 +169,15 @@ class Operations:
     # -- analytics -------------------------------------------------------------------------------------
 
     @Operation
-    def query_log(self, database_id: str, since: datetime, until: datetime) -> Steps[QueryLog]:
-        """Return what ran between two times, by text. Raises Denied for a token without Account Analytics: Read, and
-        UsageError for a naive time.
+    def query_log(
+        self, database_id: str, since: datetime, until: datetime, *, is_brief: bool = False
+    ) -> Steps[QueryLog]:
+        """Return what ran between two times, by text. `is_brief` is for who can do without: one request, not repeated,
+        and what does not fit into its answer is held back.
+
+        Raises Denied for a token without Account Analytics: Read, and UsageError for a naive time.
         """
-        return analytics.query_log(self.account_id, database_id, _aware(since), _aware(until))
+        return analytics.query_log(self.account_id, database_id, _aware(since), _aware(until), is_brief=is_brief)
 
     # -- time travel -----------------------------------------------------------------------------------
 

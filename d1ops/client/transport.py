@@ -14,7 +14,7 @@ import httpx
 
 from d1ops import __version__
 from d1ops.client.address import is_loopback
-from d1ops.client.call import CHUNK_BYTES, Answer, Call, Download, Fault, FaultKind, Upload
+from d1ops.client.call import BRIEF_SECONDS, CHUNK_BYTES, Answer, Call, Download, Fault, FaultKind, Upload
 
 if TYPE_CHECKING:
     import ssl
@@ -66,7 +66,8 @@ class _Sender:
         if content is not None:
             headers["Content-Type"] = "application/json"
         url = httpx.URL(self._base_url + step.path, params=step.query) if step.query else self._base_url + step.path
-        return {"method": step.method, "url": url, "headers": headers, "content": content}
+        arguments = {"method": step.method, "url": url, "headers": headers, "content": content}
+        return {**arguments, "timeout": BRIEF_SECONDS} if step.is_brief else arguments
 
     def _fault(self, step: Request, error: Exception) -> Fault:
         text = self._secret.redact(str(error)) or type(error).__name__

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from d1ops.core.schema import SCHEMA_ROWS_SQL, SCHEMA_TEXT_SQL
-from d1ops.core.sql import quote_identifier, quote_text
+from d1ops.core.sql import OWN, quote_identifier, quote_text
 from d1ops.core.values import Statement
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Assertion:
 
     def select(self) -> Statement:
         """Return the assertion as a batch makes it."""
-        return Statement(f"SELECT {self._value}", self.params)
+        return Statement(f"SELECT {self._value} AS {OWN}", self.params)
 
     def insert(self) -> Statement:
         """Return the assertion as a file makes it: nothing is left of it, since the row is no new one."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from d1ops.core import rules
 from d1ops.core.lossless import RawText
-from d1ops.core.sql import quote_identifier
+from d1ops.core.sql import OWN, quote_identifier
 from d1ops.core.values import Statement
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _one(table: str, columns: Sequence[str], row: Sequence[Cell]) -> Statement:
 
 def _head(table: str, columns: Sequence[str]) -> str:
     names = ", ".join(quote_identifier(column) for column in columns)
-    return f"INSERT INTO {quote_identifier(table)} ({names})"
+    return f"INSERT INTO {quote_identifier(table)} AS {OWN} ({names})"
 
 
 def _size(cell: Cell) -> int:

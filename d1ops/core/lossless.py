@@ -16,7 +16,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from d1ops.core.sql import quote_identifier
+from d1ops.core.sql import OWN, quote_identifier
 
 if TYPE_CHECKING:
     from d1ops.core.engine import Engine
@@ -67,7 +67,7 @@ class Reader:
         names = ", ".join(
             f"{quote_identifier(column)} AS {alias}" for column, alias in zip(self.columns, self._aliases, strict=True)
         )
-        return f"(SELECT {names} FROM {quote_identifier(self.table)})"
+        return f"(SELECT {names} FROM {quote_identifier(self.table)}) AS {OWN}"
 
     def insert(self) -> str:
         """Return the statement that writes one row, with a placeholder pair (kind, value) for every cell."""

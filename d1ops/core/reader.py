@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from d1ops.core.lossless import RawText
 from d1ops.core.rowtext import Cell, cell_expression, value_of
 from d1ops.core.rules import MAX_COLUMNS
-from d1ops.core.sql import quote_identifier
+from d1ops.core.sql import OWN, quote_identifier
 from d1ops.core.values import Statement
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ class TableReader:
         needed = sorted({column, *(part.index for part in self.key)})
         names = ", ".join(f"{quote_identifier(self.columns[index])} AS c{index}" for index in needed)
         table = quote_identifier(self.table) + ("" if self.key else " NOT INDEXED")
-        sql = f"SELECT hex(substr(CAST(c{column} AS BLOB), {start + 1}, {length})) FROM (SELECT {names} FROM {table})"
+        piece = f"hex(substr(CAST(c{column} AS BLOB), {start + 1}, {length}))"
+        sql = f"SELECT {piece} FROM (SELECT {names} FROM {table}) AS {OWN}"
         if not self.key:
             return Statement(f"{sql} LIMIT 1 OFFSET {row.rows}")
         params: list[Param] = []
@@ -155,10 +156,10 @@ class TableReader:
         The smallest and the largest rowid cost a row read each; everything else is counted.
         """
         if not self.by_rowid:
-            return Statement(f"SELECT count(*) FROM {quote_identifier(self.table)}")
+            return Statement(f"SELECT count(*) AS {OWN} FROM {quote_identifier(self.table)}")
         rowid, table = quote_identifier(self.columns[self.key[0].index]), quote_identifier(self.table)
         ends = f"(SELECT min({rowid}) FROM {table}) AS a, (SELECT max({rowid}) FROM {table}) AS b"
-        return Statement(f"SELECT total(b - 1.0 * a + 1) FROM (SELECT {ends})")
+        return Statement(f"SELECT total(b - 1.0 * a + 1) FROM (SELECT {ends}) AS {OWN}")
 
     def place(self, cells: Sequence[Cell], rows_before: int) -> Place:
         """Return the place behind a row, given how many rows are before it."""
@@ -212,11 +213,11 @@ class TableReader:
         if len(names) > MAX_COLUMNS:  # A hundred and the rowid: more than a subquery may have.
             rowid, half = quote_identifier(self.columns[0]), MAX_COLUMNS // 2
             return (
-                f"(SELECT {', '.join(names[:half])} FROM {table})"
+                f"(SELECT {', '.join(names[:half])} FROM {table}) AS {OWN}"
                 f" JOIN (SELECT {rowid} AS again, {', '.join(names[half:])} FROM {table}) ON again = c0"
             )
         # Rows without a key come in the order of the table, which an index that covers the query would change.
-        return f"(SELECT {', '.join(names)} FROM {table}{'' if self.key else ' NOT INDEXED'})"
+        return f"(SELECT {', '.join(names)} FROM {table}{'' if self.key else ' NOT INDEXED'}) AS {OWN}"
 
     # -- writing ---------------------------------------------------------------------------------------
 

@@ -99,6 +99,10 @@ def significant(text: str) -> Iterator[Token]:
     return (token for token in tokens(text) if token.kind not in ("space", "comment"))
 
 
+OWN = "d1ops_own"
+"""An alias in what d1ops asks of a user's table, by which its own statements are known in a query log."""
+
+
 def quote_identifier(name: str) -> str:
     """Return `name` as a quoted SQL identifier. The only place where names enter SQL text.
 

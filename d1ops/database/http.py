@@ -83,9 +83,10 @@ class HttpDatabase:
         """Run a whole file through D1's import, all or nothing."""
         return Result(meta=self._client.ingest(self._id, script).meta)
 
-    def query_log(self, since: datetime, until: datetime) -> QueryLog:
-        """Return what ran between two times, by text. Raises Denied for a token without Account Analytics: Read."""
-        return self._client.query_log(self._id, since, until)
+    def query_log(self, since: datetime, until: datetime, *, is_brief: bool = False) -> QueryLog:
+        """Return what ran between two times, by text; `is_brief` as of the client. Raises Denied for a token without
+        Account Analytics: Read."""
+        return self._client.query_log(self._id, since, until, is_brief=is_brief)
 
     def close(self) -> None:
         """Close the client."""

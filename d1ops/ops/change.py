@@ -14,7 +14,7 @@ from d1ops.core.breakage import breakages
 from d1ops.core.ledger import Event, EventKind
 from d1ops.core.measure import table_of
 from d1ops.core.schema import diff
-from d1ops.core.sql import fold, quote_identifier
+from d1ops.core.sql import OWN, fold, quote_identifier
 from d1ops.core.values import Statement
 from d1ops.errors import (
     D1opsError,
@@ -33,6 +33,7 @@ from d1ops.errors import (
 from d1ops.ops import chunks, guard, journal, outcome, transport
 from d1ops.ops.look import look
 from d1ops.ops.refusal import explain
+from d1ops.ops.running import running_queries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from d1ops.ops.backup import VerifiedBackup
     from d1ops.ops.guard import StepGuard
     from d1ops.ops.look import Look
+    from d1ops.ops.running import Running
     from d1ops.ops.workspace import Workspace
 
 
@@ -89,6 +91,8 @@ class Prepared:
     """By step, what the batch holds the target to; empty where no step can touch a row that is there."""
     breakages: tuple[Breakage, ...] = ()
     """The known queries that the change breaks, or makes read whole tables."""
+    running: Running | None = None
+    """The queries that were looked at for this; None where no schema changes."""
 
     @property
     def vanished(self) -> tuple[str, ...]:
@@ -126,7 +130,9 @@ def with_breakages(workspace: Workspace, prepared: Prepared) -> Prepared:
     if not prepared.schemas:
         return prepared
     steps = [(_told(step), schema) for step, schema in zip(prepared.plan.steps, prepared.schemas, strict=True)]
-    return replace(prepared, breakages=breakages(prepared.look.schema, steps, workspace.queries()))
+    running = running_queries(workspace)
+    found = breakages(prepared.look.schema, steps, running.workload.entries)
+    return replace(prepared, breakages=found, running=running)
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +367,7 @@ def _verify_after(workspace: Workspace, prepared: Prepared) -> tuple[Look, list[
     expected = {
         f.table: after_rows.get(f.table, f.rows) for f in facts if fold(f.table) in known and f.table not in gone
     }
-    counts = [Statement(f"SELECT count(*) FROM {quote_identifier(table)}") for table in expected]
+    counts = [Statement(f"SELECT count(*) AS {OWN} FROM {quote_identifier(table)}") for table in expected]
     seen = look(workspace, counts)
     differences = [d for d in diff(prepared.schemas[-1], seen.schema) if d.change != "reordered"]
     if differences:

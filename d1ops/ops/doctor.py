@@ -20,7 +20,7 @@ from d1ops.core.engine import Engine
 from d1ops.core.ledger import ADVICE, HISTORY, HISTORY_DDL, State, ledger_ddl
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.schema import SELECT_OBJECTS, Schema, difference_of
-from d1ops.core.sql import quote_text
+from d1ops.core.sql import OWN, quote_text
 from d1ops.core.values import Statement
 from d1ops.database.base import Atomicity
 from d1ops.errors import BackupRefused, D1opsError, HumanNeeded, StatementRejected
@@ -189,7 +189,7 @@ def _foreign_keys(workspace: Workspace, schema: Schema, *, count: bool) -> Itera
         return
     asked = [
         Statement(
-            f"SELECT {quote_text(table)}, parent, count(*) FROM pragma_foreign_key_check({quote_text(table)})"
+            f"SELECT {quote_text(table)}, parent, count(*) AS {OWN} FROM pragma_foreign_key_check({quote_text(table)})"
             " GROUP BY parent ORDER BY parent"
         )
         for table in children

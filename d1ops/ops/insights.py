@@ -25,8 +25,8 @@ _BOUND_INTEGER = "+CAST(? AS INTEGER)"
 class Log(Protocol):
     """A database that keeps a query log."""
 
-    def query_log(self, since: datetime, until: datetime) -> QueryLog:
-        """Return what ran between two times."""
+    def query_log(self, since: datetime, until: datetime, *, is_brief: bool = False) -> QueryLog:
+        """Return what ran between two times; `is_brief` is for who can do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Insights:
     is_whole: bool
 
 
-def read_insights(database: Log, days: int, now: datetime, ledger: str) -> Insights:
-    """Read the log of the last `days`.
+def read_insights(database: Log, days: int, now: datetime, ledger: str, *, is_brief: bool = False) -> Insights:
+    """Read the log of the last `days`; `is_brief` is for who can do without.
 
     Raises UsageError for a number of days that the service does not keep, and for a target without a log; Denied, with
     the permission that is missing.
@@ -47,7 +47,7 @@ def read_insights(database: Log, days: int, now: datetime, ledger: str) -> Insig
     if not 1 <= days <= MAX_DAYS:
         raise UsageError(f"the query log of {days} days cannot be had", hint=f"--days 1 to {MAX_DAYS}")
     try:
-        log = database.query_log(now - timedelta(days=days), now)
+        log = database.query_log(now - timedelta(days=days), now, is_brief=is_brief)
     except Denied as error:
         raise Denied(
             f"the query log cannot be read: {error.text}",
@@ -82,5 +82,5 @@ def _query(text: str) -> Query | None:
 
 def _is_own(text: str, ledger: str) -> bool:
     names = {word.text.strip('"`[]').lower() for word in significant(text) if word.kind in ("word", "quoted")}
-    own = {ledger.lower(), "sqlite_master", "sqlite_schema", "sqlite_stat1"}
+    own = {ledger.lower(), "sqlite_master", "sqlite_schema", "sqlite_sequence", "sqlite_stat1"}
     return bool(names & own) or any(name.startswith(("d1ops_", "_cf_")) for name in names)

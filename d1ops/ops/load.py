@@ -17,7 +17,7 @@ from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.restoring import MARK, Part, parts, removals
 from d1ops.core.schema import SCHEMA_TEXT_SQL, Schema
-from d1ops.core.sql import fold, quote_identifier, quote_text
+from d1ops.core.sql import OWN, fold, quote_identifier, quote_text
 from d1ops.core.values import Bookmark, Statement
 from d1ops.errors import (
     BackupRefused,
@@ -172,7 +172,8 @@ def _unmoved(workspace: Workspace, prepared: PreparedLoad) -> list[Statement]:
 
 def _unless(condition: str, message: str) -> str:
     """A SELECT that fails with `message` unless the condition holds."""
-    return f"SELECT CASE WHEN {condition} THEN 1 ELSE json_extract('{{}}', {quote_text('d1ops:' + message)}) END"
+    failing = f"json_extract('{{}}', {quote_text('d1ops:' + message)})"
+    return f"SELECT CASE WHEN {condition} THEN 1 ELSE {failing} END AS {OWN}"
 
 
 def resume(workspace: Workspace, source: Workspace, mark: UnderWay) -> Loaded:

@@ -140,3 +140,23 @@ def test_the_query_log_weighs_and_prices(far: Emulator, coded: Shell, monkeypatc
     described = known["audit"] | known["Every document"]
     assert {path for path in leaves(document) if not is_described(path, described)} == set()
     assert "USD a month" in coded(*argv).out
+
+
+def test_what_the_log_knows_is_broken_by_a_change_is_shown(
+    far: Emulator, coded: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coded.migration("0004_drop.sql", "ALTER TABLE users DROP COLUMN email;\n")
+    argv = ("rehearse", "0004", "--env", "far")
+    ended = coded(*argv)
+    assert ended.code == 5
+    assert "the query log was not read (the token lacks the permission Account Analytics: Read)" in ended.out
+    assert "breaks the running Worker" not in ended.out
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "look")
+    ended = coded(*argv)
+    broken = "query 'SELECT id FROM users WHERE email = ?' (query log, 4 runs in 7 days) fails after migrate 0004 drop"
+    assert f"breaks the running Worker: {broken}: no such column: email" in ended.out
+    assert "queries of the query log of 7 days" in ended.out
+    document = coded(*argv, "--format", "json").json
+    (one,) = [each for each in document["broken_queries"] if each["executions"] == 4]
+    assert (one["query"], one["path"], one["days"]) == ("SELECT id FROM users WHERE email = ?", "", 7)
+    assert document["queries"]["problem"] is None

@@ -11,6 +11,7 @@ from d1ops.core.queries import parse_queries
 from d1ops.core.replay import replay, run_script
 from d1ops.core.sql import split
 from d1ops.core.trial import user_schema
+from d1ops.core.workload import merge
 from d1ops.ops.workspace import read_catalog, read_queries
 
 if TYPE_CHECKING:
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
-QUERIES = parse_queries(
-    b"-- name: by name\nSELECT id FROM users WHERE name = ?1;\n"
-    b"-- name: all\nSELECT * FROM users;\n"
-    b"-- name: number\nSELECT count(*) FROM users;\n"
-    b"-- name: new code\nSELECT phone FROM users WHERE id = ?1;\n",
-    "q.sql",
-)
+QUERIES = merge(
+    parse_queries(
+        b"-- name: by name\nSELECT id FROM users WHERE name = ?1;\n"
+        b"-- name: all\nSELECT * FROM users;\n"
+        b"-- name: number\nSELECT count(*) FROM users;\n"
+        b"-- name: new code\nSELECT phone FROM users WHERE id = ?1;\n",
+        "q.sql",
+    )
+).entries
 BASE = "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT); CREATE INDEX by_name ON users (name);"
 
 
@@ -81,7 +84,7 @@ def test_what_waits_for_the_change_and_what_gets_better_is_no_breakage() -> None
 
 def test_every_rollback_of_the_sample_breaks_the_queries_that_use_what_it_takes() -> None:
     catalog = read_catalog(ROOT, "db/migrations", "db/rollbacks")
-    queries = read_queries(ROOT, "db/queries")
+    queries = merge(read_queries(ROOT, "db/queries")).entries
     engine = replay(catalog.migrations)
     before = user_schema(engine)
     script = catalog.find("11").rollback

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from d1ops.core import rules
-from d1ops.core.sql import quote_identifier
+from d1ops.core.sql import OWN, quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ LEAST_ROW_BYTES = 6
 """A row takes a cell of four bytes and a pointer of two at least (SQLite documentation, "The Database File Format",
 section 1.6): a rowid that would need more than the database has was chosen by hand."""
 
-_STATEMENT_BYTES = rules.MAX_STATEMENT_BYTES - len("SELECT ")
+_STATEMENT_BYTES = rules.MAX_STATEMENT_BYTES - len(f"SELECT  AS {OWN}")
 
 
 class Question(NamedTuple):
@@ -72,13 +72,13 @@ def _questions(asked: Sequence[tuple[str, str]]) -> Iterator[Question]:
     for name, what in asked:
         column = f"(SELECT {what} FROM {quote_identifier(name)})"
         if names and (len(names) == rules.MAX_COLUMNS or size + len(column.encode()) > _STATEMENT_BYTES):
-            yield Question(f"SELECT {', '.join(columns)}", tuple(names))
+            yield Question(f"SELECT {', '.join(columns)} AS {OWN}", tuple(names))
             columns, names, size = [], [], 0
         columns.append(column)
         names.append(name)
         size += len(column.encode()) + len(", ")
     if names:
-        yield Question(f"SELECT {', '.join(columns)}", tuple(names))
+        yield Question(f"SELECT {', '.join(columns)} AS {OWN}", tuple(names))
 
 
 def largest_rowids(questions: Sequence[Question], rows: Sequence[Row], size_bytes: int) -> dict[str, RowCount]:

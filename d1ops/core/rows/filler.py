@@ -14,7 +14,7 @@ from d1ops.core import rules
 from d1ops.core.rows.candidates import candidates
 from d1ops.core.rows.fields import NULL_SHARE, NULL_SHARE_WHEN_REFUSED, Cell, Combinations, Draft, Link
 from d1ops.core.rows.words import Draw
-from d1ops.core.sql import quote_identifier
+from d1ops.core.sql import OWN, quote_identifier
 from d1ops.core.values import Statement
 
 if TYPE_CHECKING:
@@ -340,7 +340,7 @@ _IGNORED = _Refusal(0, "a trigger or a conflict clause ignores the row")
 def _insert_text(shape: Shape, rows: int) -> str:
     names = ", ".join(quote_identifier(column.name) for column in shape.columns)
     cells = ", ".join("?" for _ in shape.columns)
-    return f"INSERT INTO {quote_identifier(shape.name)} ({names}) VALUES {', '.join([f'({cells})'] * rows)}"
+    return f"INSERT INTO {quote_identifier(shape.name)} AS {OWN} ({names}) VALUES {', '.join([f'({cells})'] * rows)}"
 
 
 def _bundled(shape: Shape, made: Sequence[Row]) -> Iterator[Statement]:
