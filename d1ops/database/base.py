@@ -39,6 +39,8 @@ class Capabilities:
     ingest: bool
     time_travel: bool
     create: bool
+    query_log: bool = False
+    """Whether what ran can be asked for: the adapter has `query_log` then (`ops.insights.Log`)."""
 
 
 @dataclass(frozen=True, slots=True)

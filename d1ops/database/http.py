@@ -35,7 +35,9 @@ class HttpDatabase:
         self._id = database_id
         self._requests_before = client.requests
         self._target = Target("cloudflare", name, database_id, client.account_id)
-        self._capabilities = Capabilities(atomic_batch=atomicity, ingest=True, time_travel=True, create=True)
+        self._capabilities = Capabilities(
+            atomic_batch=atomicity, ingest=True, time_travel=True, create=True, query_log=True
+        )
 
     @property
     def target(self) -> Target:

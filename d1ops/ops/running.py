@@ -37,7 +37,7 @@ class Running:
 def running_queries(workspace: Workspace) -> Running:
     """Read them. A log that cannot be had is told and keeps nobody from a change: it is asked for once, briefly."""
     found = workspace.queries()
-    if workspace.database.target.kind != "cloudflare":
+    if not workspace.database.capabilities.query_log:
         return Running(merge(found), len(found))
     try:
         log = cast("Log", workspace.database)

@@ -140,7 +140,13 @@ def test_a_database_over_the_budget_is_read_only_when_somebody_agrees(filled: Sh
     assert "--over-budget" in refused.err
     assert "to be read: " in refused.err
     filled.ok("backup", "create", "--over-budget", "--fresh")
-    assert filled("rollback", "3", "--yes").code == 5
+    done = filled.ok("rollback", "3", "--yes")
+    assert "3 of 6 tables of a database of" in done.err
+    assert "warning: the backup holds 3 of 6 tables" in done.out
+    path.write_text(path.read_text().replace("1000", "10"))
+    refused = filled("rollback", "2", "--yes")
+    assert refused.code == 5
+    assert "more than the 10 that a backup may read without asking" in refused.err
 
 
 def test_a_recipient_that_is_none_is_a_mistake_of_the_configuration(filled: Shell) -> None:

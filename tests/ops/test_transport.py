@@ -168,7 +168,7 @@ class WithoutImport(Delegate):
 
     @property
     def capabilities(self) -> Capabilities:
-        return replace(self.inner.capabilities, ingest=False)
+        return replace(self.inner.capabilities, ingest=False, query_log=False)
 
 
 def test_a_target_that_takes_neither_is_never_changed(make: Make) -> None:
