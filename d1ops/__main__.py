@@ -6,6 +6,9 @@ import gc
 import os
 import sys
 
+OBJECTS_BEFORE_COLLECTION = 50_000
+"""The collector would walk every module while it is imported, and find nothing to collect."""
+
 
 def main() -> None:
     """Run the command line of this process and end it with the command's exit code."""
@@ -15,8 +18,7 @@ def main() -> None:
 
         output.write(f"d1ops {__version__}")
         sys.exit(0)
-    # The collector would walk every module while it is imported, and find nothing to collect.
-    gc.set_threshold(50_000)
+    gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
     # A plugin found in the environment would cost time, and has no business in a program that holds a token.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
