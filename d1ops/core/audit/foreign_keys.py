@@ -1,30 +1,32 @@
 """Foreign keys, and whether an index serves each: SQLite's planner is the judge.
 
-A delete from the parent looks for the child rows of each deleted row: `parent.key = child.key`, with the parent's
-column on the left, so that its affinity and its collation decide (SQLite documentation, "Foreign Key Support",
-section 3; the sqlite3 shell's `.lint fkey-indexes` asks the same with bound values). The question is put as a join
-that reads the parent first, on a mirror without statistics: a table that is small today makes a scan cheap only
-today.
+A delete from the parent looks for the child rows of each deleted row. SQLite compiles that as a search of the child
+alone, `value = child.column`, in which the value has the affinity and the collation of the parent's column, and those
+of a rowid where the column is one (SQLite documentation, "Foreign Key Support", section 3; `fkScanChildren` in its
+source; the sqlite3 shell's `.lint fkey-indexes` asks for `child.column = ?`). The same question is put here, on a
+mirror without statistics: a table that is small today makes a scan cheap only today.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeAlias
+from operator import itemgetter
+from typing import TYPE_CHECKING
 
 import apsw
 
-from d1ops.core.audit.tables import read_tables
+from d1ops.core.audit.tables import ask_column, read_tables
 from d1ops.core.mirror import build_mirror, schema_of
+from d1ops.core.rows.words import Affinity
 from d1ops.core.schema import SchemaObject
 from d1ops.core.sql import fold, quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from d1ops.core.audit.tables import Index, Table
+    from d1ops.core.audit.tables import Column, Index, Table
     from d1ops.core.engine import Engine
 
 
@@ -40,7 +42,9 @@ class Reference:
     """A foreign key as the child `table` declares it.
 
     `parent_columns` is empty when the parent, or a column that the key names, does not exist; `named` are those that
-    the key names itself.
+    the key names itself. `collations` has for every column the collation of the parent's column where it differs from
+    the child's, else "". `values` stand for the parent's values in SQL: parameters with the affinity and the collation
+    that they are compared with.
     """
 
     table: str
@@ -49,19 +53,19 @@ class Reference:
     parent_columns: tuple[str, ...]
     on_delete: str
     named: tuple[str, ...] = ()
+    collations: tuple[str, ...] = field(default=(), compare=False)
+    values: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
     """A foreign key, judged.
 
-    `collations` has for every column the collation of the parent's column where it differs from the child's, else "".
     `plan` is SQLite's line for the child, which it calls `c`. `index` is the index that serves, None for the rowid
     and where nothing serves.
     """
 
     reference: Reference
-    collations: tuple[str, ...]
     plan: str
     is_indexed: bool
     index: str | None = None
@@ -81,102 +85,129 @@ def judge_foreign_keys(engine: Engine, tables: Mapping[str, Table]) -> tuple[For
 
     `engine` is a mirror without statistics that holds the tables.
     """
-    found: list[ForeignKey] = []
+    return judge_references(engine, list(_references(engine, tables)), tables)
+
+
+def judge_references(
+    engine: Engine, references: Sequence[Reference], tables: Mapping[str, Table]
+) -> tuple[ForeignKey, ...]:
+    """Judge these foreign keys, whose children are among `tables`; their values may come from another mirror."""
     with engine.unlimited():
         engine.ask("PRAGMA automatic_index = OFF")
-        for name, references in groupby(_references(engine, tables), key=lambda reference: reference.table):
-            searches = _searches(tables[name])
-            found += [_judge(engine, reference, tables[name], searches) for reference in references]
+        found = [_judge(engine, reference, tables[reference.table]) for reference in references]
         engine.ask("PRAGMA automatic_index = ON")
-    children = dict.fromkeys(key.reference.table for key in found)
+    by_name = {fold(name): table for name, table in tables.items()}
+    unsure = [reference for reference in references if not _has_key(by_name.get(fold(reference.parent)), reference)]
     with engine.trusted():
-        suspects = {name for name in children if not _takes_rows(engine, name)}
+        suspects = {name for name in dict.fromkeys(r.table for r in unsure) if not _takes_rows(engine, name)}
     if suspects:
-        broken = _breakages(engine, [key.reference for key in found if key.reference.table in suspects])
+        broken = _breakages(engine, [reference for reference in unsure if reference.table in suspects])
         found = [replace(key, breakage=broken.get(key.reference)) for key in found]
     return tuple(found)
 
 
 def is_served_by(engine: Engine, reference: Reference, index: Index) -> bool:
-    """Return whether this very index serves the foreign key; `engine` holds both."""
+    """Return whether this very index serves the foreign key; `engine` holds the child and the index."""
     with engine.unlimited():
-        engine.ask("PRAGMA automatic_index = OFF")
         plan = _plan(engine, reference, f"INDEXED BY {quote_identifier(index.name)}")
-        engine.ask("PRAGMA automatic_index = ON")
-    return any(_serves(candidate, bound, reference) for candidate, bound in _lines(index).get(plan, ()))
+    return any(_serves(index, bound, reference) for bound in _compared(plan, index))
 
 
 # -- what is declared ----------------------------------------------------------------------------------
 
 
 def _references(engine: Engine, tables: Mapping[str, Table]) -> Iterator[Reference]:
+    by_name = {fold(name): table for name, table in tables.items()}
     rows = engine.ask(
         'SELECT m.name, f.id, f."table", f."from", f."to", f.on_delete'
         " FROM sqlite_master AS m CROSS JOIN pragma_foreign_key_list(m.name) AS f"
         " WHERE m.type = 'table' ORDER BY m.rowid, f.id DESC, f.seq"
     )
-    for (table, _), group in groupby(rows, key=lambda row: row[:2]):
-        columns = list(group)
-        if table not in tables:
+    for (name, _), group in groupby(rows, key=itemgetter(0, 1)):
+        child = tables.get(str(name))
+        if child is None:
             continue
-        _, _, parent, _, first, on_delete = columns[0]
-        named = tuple(str(row[4]) for row in columns) if first is not None else ()
-        wanted = named or _primary_key(engine, str(parent), tables)
-        exist = len(wanted) == len(columns) and all(_collation(engine, str(parent), name) for name in wanted)
+        pairs = list(group)
+        _, _, parent, _, first, on_delete = pairs[0]
+        parent = str(parent)
+        shape = by_name.get(fold(parent))
+        columns = tuple([str(row[3]) for row in pairs])
+        named = tuple([str(row[4]) for row in pairs]) if first is not None else ()
+        wanted = named or _primary_key(engine, parent, shape)
+        theirs = [column for key in wanted if (column := _column(engine, parent, shape, key))]
+        exist = len(theirs) == len(wanted) == len(columns)
         yield Reference(
-            table=str(table),
-            columns=tuple(str(row[3]) for row in columns),
-            parent=str(parent),
+            table=child.name,
+            columns=columns,
+            parent=parent,
             parent_columns=wanted if exist else (),
             on_delete=str(on_delete),
             named=named,
+            collations=_collations(child, columns, theirs) if exist else ("",) * len(columns),
+            values=tuple([_value(engine, parent, shape, column) for column in theirs])
+            if exist
+            else ("?",) * len(columns),
         )
 
 
-def _primary_key(engine: Engine, table: str, tables: Mapping[str, Table]) -> tuple[str, ...]:
-    if table in tables:
-        return tables[table].primary_key
+def _primary_key(engine: Engine, table: str, shape: Table | None) -> tuple[str, ...]:
+    if shape is not None:
+        return shape.primary_key
     rows = engine.ask("SELECT name FROM pragma_table_xinfo(?) WHERE pk > 0 ORDER BY pk", (table,))
     return tuple(str(name) for (name,) in rows)
 
 
-def _collations(engine: Engine, reference: Reference) -> tuple[str, ...]:
-    if not reference.parent_columns:
-        return ("",) * len(reference.columns)
-    pairs = zip(reference.parent_columns, reference.columns, strict=True)
-    found = ((_collation(engine, reference.parent, p), _collation(engine, reference.table, c)) for p, c in pairs)
-    return tuple("" if parent.upper() == child.upper() else parent for parent, child in found)
+def _column(engine: Engine, table: str, shape: Table | None, name: str) -> Column | None:
+    """Return a parent's column. Parents that are nobody's table, such as the ledger, have no shape."""
+    return (shape.column(name) if shape is not None else None) or ask_column(engine, table, name)
 
 
-def _collation(engine: Engine, table: str, column: str) -> str:
-    """Return the collation of a column of a table, or "" when there is none of this name (a view has none)."""
-    try:
-        return engine.connection.column_metadata("main", table, column)[1]
-    except apsw.SQLError:
-        return ""
+def _collations(child: Table, columns: Sequence[str], parents: Sequence[Column]) -> tuple[str, ...]:
+    found: list[str] = []
+    for name, parent in zip(columns, parents, strict=True):
+        column = child.column(name)
+        is_same = column is not None and column.collation.upper() == parent.collation.upper()
+        found.append("" if is_same else parent.collation)
+    return tuple(found)
+
+
+def _value(engine: Engine, table: str, shape: Table | None, column: Column) -> str:
+    """Return a parameter that compares as the parent's column does; a rowid is an integer and has no collation."""
+    if column.key and column.affinity is Affinity.INTEGER and _is_rowid(engine, table, shape, column):
+        return "CAST(? AS INTEGER)"
+    kind = Affinity.BLOB if column.affinity is Affinity.ANY else column.affinity
+    return f"CAST(? AS {kind.upper()}) COLLATE {quote_identifier(column.collation)}"
+
+
+def _is_rowid(engine: Engine, table: str, shape: Table | None, column: Column) -> bool:
+    if shape is not None:
+        return column.name == shape.rowid_column
+    source, name = quote_identifier(table), quote_identifier(column.name)
+    ((*_, plan),) = engine.ask(f"EXPLAIN QUERY PLAN SELECT 1 FROM {source} AS c WHERE c.{name} = ?", (None,))
+    return plan == _BY_ROWID
 
 
 # -- what the planner says -----------------------------------------------------------------------------
 
-_Lines: TypeAlias = "dict[str, list[tuple[Index | None, int]]]"
-"""The lines by which a plan can search a table, with the index and how many of its columns are compared."""
+_BY_ROWID = "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"
 
 
-def _judge(engine: Engine, reference: Reference, table: Table, searches: _Lines) -> ForeignKey:
-    collations = _collations(engine, reference)
+def _judge(engine: Engine, reference: Reference, table: Table) -> ForeignKey:
     plan = _plan(engine, reference)
     for line in _plans(engine, reference, plan, table.indexes):
-        for index, bound in searches.get(line, ()):
-            if _serves(index, bound, reference):
-                return ForeignKey(reference, collations, plan, is_indexed=True, index=index.name if index else None)
-    return ForeignKey(reference, collations, plan, is_indexed=False)
+        if line == _BY_ROWID:
+            return ForeignKey(reference, plan, is_indexed=True)
+        for index in table.indexes:
+            if any(_serves(index, bound, reference) for bound in _compared(line, index)):
+                return ForeignKey(reference, plan, is_indexed=True, index=index.name)
+    return ForeignKey(reference, plan, is_indexed=False)
 
 
 def _plans(engine: Engine, reference: Reference, plan: str, indexes: Sequence[Index]) -> Iterator[str]:
     """Yield the plan that SQLite makes, then those by each way to the rows: the rowid, one index after the other.
 
-    A key of several columns needs that: in a join the planner may choose an index that serves a part of the key
-    although another serves all of it.
+    A key of several columns needs that: the planner may choose an index that serves a part of the key although another
+    serves all of it.
     """
     yield plan
     yield _plan(engine, reference, "NOT INDEXED")
@@ -186,59 +217,64 @@ def _plans(engine: Engine, reference: Reference, plan: str, indexes: Sequence[In
 
 def _plan(engine: Engine, reference: Reference, hint: str = "") -> str:
     """Return the line of the plan that finds the child rows of a parent row; "" when the hint cannot be followed."""
-    child = f"{quote_identifier(reference.table)} AS c {hint}"
-    names = [f"c.{quote_identifier(column)}" for column in reference.columns]
-    if reference.parent_columns:
-        source = f"{quote_identifier(reference.parent)} AS p CROSS JOIN {child}"
-        values = [f"p.{quote_identifier(column)}" for column in reference.parent_columns]
-    else:
-        source = child
-        values = ["?"] * len(names)
-    condition = " AND ".join(f"{value} = {name}" for value, name in zip(values, names, strict=True))
+    values = zip(reference.values, reference.columns, strict=True)
+    condition = " AND ".join([f"{value} = c.{quote_identifier(column)}" for value, column in values])
+    sql = f"EXPLAIN QUERY PLAN SELECT 1 FROM {quote_identifier(reference.table)} AS c {hint} WHERE {condition}"
     try:
-        rows = engine.ask(f"EXPLAIN QUERY PLAN SELECT 1 FROM {source} WHERE {condition}", [None] * values.count("?"))
+        # No such question is asked twice, and a cache would hold the statement.
+        rows = list(engine.connection.execute(sql, (None,) * len(reference.values), can_cache=False))
     except apsw.SQLError:
         if not hint:
             raise
         return ""
-    return next(str(row[3]) for row in rows if str(row[3]).startswith(("SEARCH c", "SCAN c")))
+    return str(rows[0][3])
 
 
-def _searches(table: Table) -> _Lines:
-    found: _Lines = {"SEARCH c USING INTEGER PRIMARY KEY (rowid=?)": [(None, 1)]}
-    for index in table.indexes:
-        for line, ways in _lines(index).items():
-            found.setdefault(line, []).extend(ways)
-    return found
+def _compared(line: str, index: Index) -> Iterator[int]:
+    """Yield how many columns of an index a line compares, if it is a line that SQLite prints for a search by it.
 
-
-def _lines(index: Index) -> _Lines:
-    """Return what SQLite prints where it searches the first columns of an index.
-
-    Names may hold anything, so a line is compared with these and never taken apart.
+    Names may hold anything, so a line is compared with what SQLite prints and never taken apart.
     """
     ways = ["PRIMARY KEY"] if index.origin == "pk" else []
-    ways += [f"INDEX {index.name}", f"COVERING INDEX {index.name}"]
-    found: _Lines = {}
-    for bound in range(1, len(index.columns) + 1):
-        terms = " AND ".join([f"{column}=?" for column in index.columns[:bound]])
-        for way in ways:
-            found[f"SEARCH c USING {way} ({terms})"] = [(index, bound)]
-    return found
+    if index.name in line:
+        ways += [f"INDEX {index.name}", f"COVERING INDEX {index.name}"]
+    for way in ways:
+        for bound in range(1, len(index.columns) + 1):
+            terms = " AND ".join([f"{column}=?" for column in index.columns[:bound]])
+            if line == f"SEARCH c USING {way} ({terms})":
+                yield bound
 
 
-def _serves(index: Index | None, bound: int, reference: Reference) -> bool:
+def _serves(index: Index, bound: int, reference: Reference) -> bool:
     """Return whether a search that compares `bound` columns of an index finds the child rows and no other.
 
-    It does on the rowid, on every column of the key, and on every column of a UNIQUE index, which holds one row at
-    most.
+    It does on every column of the key, and on every column of a UNIQUE index, which holds one row at most.
     """
-    if index is None:
-        return True
     return set(reference.columns) <= set(index.columns[:bound]) or (index.is_unique and bound >= len(index.terms))
 
 
 # -- what SQLite refuses -------------------------------------------------------------------------------
+
+
+def _has_key(parent: Table | None, reference: Reference) -> bool:
+    """Return whether the parent is seen to have the key that a foreign key needs, so that SQLite need not be asked.
+
+    That is its rowid, or a UNIQUE index of these columns without a condition (SQLite documentation, "Foreign Key
+    Support", section 3).
+    """
+    if parent is None or not reference.parent_columns:
+        return False
+    if reference.parent_columns == (parent.rowid_column,):
+        return True
+    columns = [parent.column(name) for name in reference.parent_columns]
+    wanted = {(column.name, column.collation.upper()) for column in columns if column}
+    return any(
+        index.is_unique
+        and not index.where
+        and len(index.terms) == len(columns)
+        and {(term.name, term.collation) for term in index.terms if not term.text} == wanted
+        for index in parent.indexes
+    )
 
 
 def _takes_rows(engine: Engine, table: str) -> bool:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Finding
-from d1ops.core.audit.foreign_keys import judge_foreign_keys
+from d1ops.core.audit.foreign_keys import judge_references
 from d1ops.core.audit.plans import PlanRefused, plan_of, trees_of
 from d1ops.core.audit.tables import read_tables
 from d1ops.core.mirror import build_mirror, load_statistics
@@ -127,7 +127,6 @@ def _needed(
     """Return which of these indexes cannot go together with the others."""
     touched = {fold(o.table) for o in schema.objects if o.name in dropped}
     affected = [key for key in keys if touched & {fold(key.reference.table), fold(key.reference.parent)}]
-    children = {key.reference.table for key in affected}
     asked = [query for query in queries if _used(query.plan, dropped) or _used(query.plan_without_statistics, dropped)]
     rest = Schema(tuple(o for o in schema.objects if o.type != "index" or o.name not in dropped))
     if all(is_read(query.query.sql) for query in asked):
@@ -144,11 +143,9 @@ def _needed(
     needed: set[str] = set()
     mirror = build_mirror(rest.objects)
     try:
-        tables = read_tables(mirror, rest, frozenset(children))
-        again = judge_foreign_keys(mirror, tables)
-        others = {key.reference: key for key in again}
-        for key in affected:
-            other = others[key.reference]
+        tables = read_tables(mirror, rest, names)
+        again = judge_references(mirror, [key.reference for key in affected], tables)
+        for key, other in zip(affected, again, strict=True):
             if key.is_indexed and not other.is_indexed and key.index is not None:
                 needed.add(key.index)
             if other.breakage is not None and key.breakage is None:

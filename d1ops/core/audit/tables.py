@@ -7,11 +7,16 @@ its expression nor the condition of a partial index, which stand in the statemen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
+
+import apsw
 
 from d1ops.core.rows.words import Affinity, affinity_of
 from d1ops.core.schema import index_texts
+from d1ops.core.sql import fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,12 +30,13 @@ _EXPRESSION = -2
 
 
 class Column(NamedTuple):
-    """A column. `key` is its place in the primary key from 1, or 0."""
+    """A column. `key` is its place in the primary key from 1, or 0; `collation` is spelled as in the schema."""
 
     name: str
     affinity: Affinity
     key: int
     is_generated: bool
+    collation: str = "BINARY"
 
 
 class Term(NamedTuple):
@@ -88,7 +94,10 @@ class Table:
 
     def column(self, name: str) -> Column | None:
         """Return the column of this name, as SQLite compares names."""
-        return next((column for column in self.columns if column.name.lower() == name.lower()), None)
+        for column in self.columns:
+            if column.name == name:
+                return column
+        return next((column for column in self.columns if fold(column.name) == fold(name)), None)
 
 
 def read_tables(engine: Engine, schema: Schema, names: frozenset[str]) -> Mapping[str, Table]:
@@ -111,61 +120,83 @@ def read_tables(engine: Engine, schema: Schema, names: frozenset[str]) -> Mappin
         )
         terms = _by_first(
             engine.ask(
-                'SELECT m.name, i.name, i."unique", i.origin, i.partial, x.cid, x.name, upper(x.coll), x."desc",'
-                ' x."key"'
+                'SELECT m.name, i.name, i."unique", i.origin, i.partial, x.cid,'
+                f" CASE x.cid WHEN {_ROWID} THEN 'rowid' WHEN {_EXPRESSION} THEN '<expr>' ELSE x.name END,"
+                ' upper(x.coll), x."desc", x."key"'
                 " FROM sqlite_master AS m CROSS JOIN pragma_index_list(m.name) AS i"
                 " CROSS JOIN pragma_index_xinfo(i.name) AS x WHERE m.type = 'table' ORDER BY m.rowid, i.seq, x.seqno"
             )
         )
-    affinities: dict[str, Affinity] = {}
     statements = {o.name: o.sql for o in schema.objects if o.type == "index"}
+    # A column has another collation than BINARY only where the statement that made its table says COLLATE.
+    collated = {o.name for o in schema.objects if o.type == "table" and "collate" in (o.sql or "").lower()}
     found: dict[str, Table] = {}
     for name, rows in columns.items():
         if name not in names or name not in kinds:
             continue
         without_rowid, strict = kinds[name]
+        shapes = [_column(row, strict=strict) for row in rows]
+        if name in collated:
+            shapes = [
+                column._replace(collation=engine.connection.column_metadata("main", name, column.name)[1])
+                for column in shapes
+            ]
         found[name] = Table(
             name=name,
-            columns=tuple(_column(row, affinities, strict=strict) for row in rows),
+            columns=tuple(shapes),
             indexes=tuple(
                 _index(name, list(group), statements.get(str(index)))
-                for index, group in groupby(terms.get(name, ()), key=lambda row: row[1])
+                for index, group in groupby(terms.get(name, ()), key=itemgetter(1))
             ),
             has_rowid=not without_rowid,
         )
     return found
 
 
+def ask_column(engine: Engine, table: str, name: str) -> Column | None:
+    """Return a column of any table, virtual ones and SQLite's own included; None where there is none of this name.
+
+    A view has no column, and `rowid` is one of every table that has a rowid (SQLite documentation,
+    `sqlite3_table_column_metadata`).
+    """
+    try:
+        declared, collation, _, is_key, _ = engine.connection.column_metadata("main", table, name)
+    except apsw.SQLError:
+        return None
+    strict = engine.ask("SELECT 1 FROM pragma_table_list(?) WHERE schema = 'main' AND strict", (table,))
+    affinity = _affinity(declared or "", strict=bool(strict))
+    return Column(name, affinity, int(is_key), is_generated=False, collation=collation)
+
+
 def _by_first(rows: list[Row]) -> dict[str, list[Row]]:
-    return {str(name): list(group) for name, group in groupby(rows, key=lambda row: row[0])}
+    return {str(name): list(group) for name, group in groupby(rows, key=itemgetter(0))}
 
 
-def _column(row: Row, affinities: dict[str, Affinity], *, strict: bool) -> Column:
+def _column(row: Row, *, strict: bool) -> Column:
     _, name, declared, key, hidden = row
-    declared = str(declared)
-    if declared not in affinities:
-        affinities[declared] = affinity_of(declared)
-    affinity = affinities[declared]
-    # ANY is a type in STRICT tables alone; anywhere else it is a word that no rule of affinity knows.
-    if not strict and affinity is Affinity.ANY and declared:
-        affinity = Affinity.NUMERIC
     assert isinstance(key, int)
-    return Column(str(name), affinity, key, hidden in (2, 3))
+    return Column(str(name), _affinity(str(declared), strict=strict), key, hidden in (2, 3))
+
+
+@lru_cache
+def _affinity(declared: str, *, strict: bool) -> Affinity:
+    affinity = affinity_of(declared)
+    # ANY is a type in STRICT tables alone; anywhere else it is a word that no rule of affinity knows.
+    return Affinity.NUMERIC if affinity is Affinity.ANY and declared and not strict else affinity
 
 
 def _index(table: str, rows: list[Row], sql: str | None) -> Index:
     _, name, unique, origin, partial, *_ = rows[0]
-    is_plain = not partial and all(row[5] != _EXPRESSION for row in rows)
-    texts, where = ((), "") if is_plain or sql is None else index_texts(sql)
-    keys = sum(bool(row[-1]) for row in rows)
-    if len(texts) != keys:
-        texts = (sql or "",) * keys  # equal to no other
-    terms: list[Term] = []
-    columns: list[str] = []
-    for position, (*_, cid, column, collation, descending, is_key) in enumerate(rows):
-        label = {_ROWID: "rowid", _EXPRESSION: "<expr>"}.get(int(str(cid)), str(column))
-        columns.append(label)
-        if is_key:
-            text = texts[position] if cid == _EXPRESSION else ""
-            terms.append(Term(label, text, str(collation), bool(descending)))
-    return Index(str(name), table, str(origin), bool(unique), tuple(terms), tuple(columns), where, sql)
+    keys = [row for row in rows if row[-1]]
+    texts: tuple[str, ...] = ("",) * len(keys)
+    where = ""
+    if sql is not None and (partial or any(row[5] == _EXPRESSION for row in keys)):
+        texts, where = index_texts(sql)
+        if len(texts) != len(keys):
+            texts = (sql,) * len(keys)  # equal to no other
+    terms = [
+        Term(str(label), text if cid == _EXPRESSION else "", str(collation), bool(descending))
+        for text, (*_, cid, label, collation, descending, _) in zip(texts, keys, strict=True)
+    ]
+    columns = tuple([str(row[6]) for row in rows])
+    return Index(str(name), table, str(origin), bool(unique), tuple(terms), columns, where, sql)

@@ -99,7 +99,7 @@ def _fixes(schema: Schema, keys: Sequence[ForeignKey]) -> Mapping[int, Draft]:
 
 def _drafts(key: ForeignKey) -> list[Draft]:
     reference = key.reference
-    wanted = dict.fromkeys((key.collations, ("",) * len(key.collations)))
+    wanted = dict.fromkeys((reference.collations, ("",) * len(reference.columns)))
     return [
         Draft(
             reference.table,
