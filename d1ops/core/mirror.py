@@ -6,6 +6,7 @@ tables that are not there yet, indexes, views and triggers, with foreign keys of
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import apsw
@@ -31,8 +32,9 @@ def build_mirror(objects: Iterable[SchemaObject], *, statistics: Iterable[Row] =
     """
     objects = [o for o in objects if not _is_left_out(o)]
     ordered = sorted(objects, key=_order)
+    virtual = sum(_order(o) == 0 for o in ordered)
     try:
-        engine = open_image([o for o in ordered if _order(o) == 0], [o for o in ordered if _order(o) > 0])
+        engine = open_image(ordered[:virtual], ordered[virtual:])
     except Unreadable:
         # Built statement by statement the object that cannot be rebuilt has a name.
         engine = Engine.memory()
@@ -90,9 +92,12 @@ def _build_sqlites_own(engine: Engine, names: set[str]) -> None:
             engine.ask("DROP TABLE IF EXISTS sqlite_stat4")
 
 
+_VIRTUAL = re.compile("CREATE VIRTUAL", re.IGNORECASE)
+
+
 def _order(o: SchemaObject) -> int:
     match o.type:
-        case "table" if (o.sql or "").upper().startswith("CREATE VIRTUAL"):
+        case "table" if _VIRTUAL.match(o.sql or ""):
             return 0
         case "table":
             return 1

@@ -79,7 +79,7 @@ class Schema:
 
     def has_table(self, name: str) -> bool:
         """Return whether a table of this name exists (names compare without case)."""
-        return ("table", fold(name)) in self.by_key()
+        return any(o.type == "table" and fold(o.name) == fold(name) for o in self.objects)
 
     def fingerprint(self) -> str:
         """Return the hash of the structure: 16 hexadecimal digits, equal for equal structures."""

@@ -70,9 +70,12 @@ def find_defeats(
     tables: Mapping[str, Table],
     queries: Sequence[PlannedQuery],
     statistics: Sequence[Row],
+    trees: Mapping[int, Tree],
 ) -> tuple[Defeat, ...]:
-    """Return what keeps the queries from searching the tables that they read whole; `engine` is their mirror."""
-    trees = trees_of(engine, frozenset(tables))
+    """Return what keeps the queries from searching the tables that they read whole.
+
+    `engine` is their mirror and `trees` are its b-trees.
+    """
     proved: list[tuple[_Attempt, str | None]] = []
     for planned in queries:
         for attempt in _attempts(planned, tables):

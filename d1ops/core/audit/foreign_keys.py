@@ -97,7 +97,9 @@ def judge_references(
         found = [_judge(engine, reference, tables[reference.table]) for reference in references]
         engine.ask("PRAGMA automatic_index = ON")
     by_name = {fold(name): table for name, table in tables.items()}
-    unsure = [reference for reference in references if not _has_key(by_name.get(fold(reference.parent)), reference)]
+    asked = {(reference.parent, reference.parent_columns) for reference in references}
+    keys = {(parent, columns) for parent, columns in asked if _has_key(by_name.get(fold(parent)), columns)}
+    unsure = [reference for reference in references if (reference.parent, reference.parent_columns) not in keys]
     with engine.trusted():
         suspects = {name for name in dict.fromkeys(r.table for r in unsure) if not _takes_rows(engine, name)}
     if suspects:
@@ -256,23 +258,23 @@ def _serves(index: Index, bound: int, reference: Reference) -> bool:
 # -- what SQLite refuses -------------------------------------------------------------------------------
 
 
-def _has_key(parent: Table | None, reference: Reference) -> bool:
-    """Return whether the parent is seen to have the key that a foreign key needs, so that SQLite need not be asked.
+def _has_key(parent: Table | None, columns: Sequence[str]) -> bool:
+    """Return whether a parent is seen to have a key of these columns, so that SQLite need not be asked.
 
-    That is its rowid, or a UNIQUE index of these columns without a condition (SQLite documentation, "Foreign Key
-    Support", section 3).
+    That is its rowid, or a UNIQUE index of the columns, as they collate, without a condition (SQLite documentation,
+    "Foreign Key Support", section 3).
     """
-    if parent is None or not reference.parent_columns:
+    if parent is None or not columns:
         return False
-    if reference.parent_columns == (parent.rowid_column,):
+    if tuple(columns) == (parent.rowid_column,):
         return True
-    columns = [parent.column(name) for name in reference.parent_columns]
-    wanted = {(column.name, column.collation.upper()) for column in columns if column}
+    found = [parent.column(name) for name in columns]
+    wanted = sorted((column.name, column.collation.upper()) for column in found if column)
     return any(
         index.is_unique
         and not index.where
+        and sorted((term.name, term.collation) for term in index.terms if not term.text) == wanted
         and len(index.terms) == len(columns)
-        and {(term.name, term.collation) for term in index.terms if not term.text} == wanted
         for index in parent.indexes
     )
 

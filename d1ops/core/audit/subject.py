@@ -12,6 +12,7 @@ from d1ops.core.audit.rows import Source, statistics_rows
 from d1ops.core.audit.surplus import find_surplus
 from d1ops.core.audit.tables import read_tables
 from d1ops.core.mirror import build_mirror, load_statistics
+from d1ops.core.schema import Schema
 from d1ops.core.sql import significant
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from d1ops.core.audit.tables import Table
     from d1ops.core.engine import Engine
     from d1ops.core.queries import Query
-    from d1ops.core.schema import Schema
     from d1ops.core.values import Row
 
 
@@ -133,7 +133,7 @@ def examine(
             queries=planned,
             shapes=shapes,
             surplus=find_surplus(schema, shapes, keys, planned, statistics),
-            defeats=find_defeats(mirror, schema, shapes, planned, statistics),
+            defeats=find_defeats(mirror, schema, shapes, planned, statistics, trees),
             rows={**(known_rows or {}), **statistics_rows(statistics), **_counted(known_rows or {})},
             known_rows=known_rows or {},
             statistics=tuple(statistics),
@@ -148,7 +148,8 @@ def _user_tables(mirror: Engine, schema: Schema, ledger: str) -> frozenset[str]:
     """Return the user's tables without the shadow tables that virtual tables keep."""
     with mirror.unlimited():  # the pragma compiles to a few instructions a table, more than D1's limit in all
         shadows = {name for (name,) in mirror.ask("SELECT name FROM pragma_table_list WHERE type = 'shadow'")}
-    return frozenset(schema.users(ledger).tables()) - shadows
+    tables = Schema(tuple([o for o in schema.objects if o.type == "table"]))
+    return frozenset(tables.users(ledger).tables()) - shadows
 
 
 def _plan(mirror: Engine, query: Query, trees: Mapping[int, Tree]) -> Plan | PlanRefused:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from d1ops.core.audit.finding import Finding
 from d1ops.core.audit.foreign_keys import judge_references
 from d1ops.core.audit.plans import PlanRefused, plan_of, trees_of
-from d1ops.core.audit.tables import read_tables
 from d1ops.core.mirror import build_mirror, load_statistics
 from d1ops.core.schema import Schema
 from d1ops.core.sql import fold, is_read, quote_if_needed, significant, unquote
@@ -58,7 +57,7 @@ def find_surplus(
     order = {o.name: position for position, o in enumerate(schema.objects)}
     candidates = [one for table in tables.values() for one in _candidates(table, order)]
     while candidates:
-        needed = _needed({one.index.name for one in candidates}, schema, keys, queries, statistics)
+        needed = _needed({one.index.name for one in candidates}, schema, tables, keys, queries, statistics)
         if not needed:
             break
         # What a needed index made surplus in its turn is still done by the same one.
@@ -72,14 +71,19 @@ def find_surplus(
 def _candidates(table: Table, order: Mapping[str, int]) -> Iterator[Surplus]:
     own = sorted((i for i in table.indexes if i.origin == "c"), key=lambda index: order.get(index.name, 0))
     constraints = [i for i in table.indexes if i.origin != "c"]
+    rowid = table.rowid_column
     for index in own:
-        found = _constraint(index, table, constraints) or _duplicate(index, own) or _longer(index, table.indexes, order)
+        found = (
+            _constraint(index, table, rowid, constraints)
+            or _duplicate(index, own)
+            or _longer(index, table.indexes, order)
+        )
         if found is not None:
             yield found
 
 
-def _constraint(index: Index, table: Table, constraints: Sequence[Index]) -> Surplus | None:
-    if not index.where and [term.name for term in index.terms] == [table.rowid_column]:
+def _constraint(index: Index, table: Table, rowid: str | None, constraints: Sequence[Index]) -> Surplus | None:
+    if not index.where and [term.name for term in index.terms] == [rowid]:
         return Surplus(Kind.KEY, index, None)
     for other in constraints:
         if not index.where and index.terms == other.terms:
@@ -120,6 +124,7 @@ def _longer(index: Index, indexes: Sequence[Index], order: Mapping[str, int]) ->
 def _needed(
     dropped: set[str],
     schema: Schema,
+    tables: Mapping[str, Table],
     keys: Sequence[ForeignKey],
     queries: Sequence[PlannedQuery],
     statistics: Sequence[Row],
@@ -143,8 +148,8 @@ def _needed(
     needed: set[str] = set()
     mirror = build_mirror(rest.objects)
     try:
-        tables = read_tables(mirror, rest, names)
-        again = judge_references(mirror, [key.reference for key in affected], tables)
+        left = {name: table.without(dropped) if fold(name) in touched else table for name, table in tables.items()}
+        again = judge_references(mirror, [key.reference for key in affected], left)
         for key, other in zip(affected, again, strict=True):
             if key.is_indexed and not other.is_indexed and key.index is not None:
                 needed.add(key.index)

@@ -6,7 +6,7 @@ its expression nor the condition of a partial index, which stand in the statemen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -19,7 +19,7 @@ from d1ops.core.schema import index_texts
 from d1ops.core.sql import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from d1ops.core.engine import Engine
     from d1ops.core.schema import Schema
@@ -78,19 +78,26 @@ class Table:
     @property
     def primary_key(self) -> tuple[str, ...]:
         """The columns of the primary key, in its order."""
-        return tuple(column.name for column in sorted(self.columns, key=lambda column: column.key) if column.key)
+        keys = [column for column in self.columns if column.key]
+        return tuple([column.name for column in sorted(keys, key=lambda column: column.key)])
 
     @property
     def rowid_column(self) -> str | None:
         """The column that is another name of the rowid: a primary key of one column that no index keeps."""
-        is_rowid = self.has_rowid and len(self.primary_key) == 1 and all(i.origin != "pk" for i in self.indexes)
-        return self.primary_key[0] if is_rowid else None
+        if not self.has_rowid or any(index.origin == "pk" for index in self.indexes):
+            return None
+        key = self.primary_key
+        return key[0] if len(key) == 1 else None
 
     @property
     def rowid_name(self) -> str | None:
         """A name under which SQL reads the rowid, or None when columns hide all three or there is no rowid."""
         names = {column.name.lower() for column in self.columns}
         return next((name for name in ("rowid", "_rowid_", "oid") if self.has_rowid and name not in names), None)
+
+    def without(self, indexes: Container[str]) -> Table:
+        """Return the table without the indexes of these names."""
+        return replace(self, indexes=tuple([index for index in self.indexes if index.name not in indexes]))
 
     def column(self, name: str) -> Column | None:
         """Return the column of this name, as SQLite compares names."""

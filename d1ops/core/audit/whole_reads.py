@@ -31,7 +31,7 @@ class Manner(Enum):
 
 def whole_reads(subject: Subject, planned: PlannedQuery, manner: Manner) -> Iterator[WholeRead]:
     """Yield the whole reads of a query of this manner, the first of each table."""
-    if planned.plan is None or _ends_at_limit(planned.query.sql, planned.plan):
+    if planned.plan is None or not planned.plan.whole_reads or _ends_at_limit(planned.query.sql, planned.plan):
         return
     defeated = {d.table for d in subject.defeats if d.query is planned.query}
     for read in planned.plan.whole_reads:
@@ -86,11 +86,11 @@ def _ends_at_limit(sql: str, plan: Plan) -> bool:
     scans = sum(line.startswith("SCAN ") for line in plan.lines)
     searches = sum(line.startswith("SEARCH ") for line in plan.lines)
     return (
-        has_limit(sql)
-        and not _words(sql) & {"WHERE", "GROUP", "DISTINCT"}
-        and not plan.aggregates
+        not plan.aggregates
         and scans == 1
         and scans + searches == len(plan.lines)
+        and has_limit(sql)
+        and not _words(sql) & {"WHERE", "GROUP", "DISTINCT"}
     )
 
 
