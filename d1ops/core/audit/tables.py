@@ -6,6 +6,7 @@ its expression nor the condition of a partial index, which stand in the statemen
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
@@ -14,15 +15,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
+from d1ops.core.mirror import build_mirror
 from d1ops.core.rows.words import Affinity, affinity_of
 from d1ops.core.schema import index_texts
 from d1ops.core.sql import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Mapping, Sequence
 
     from d1ops.core.engine import Engine
-    from d1ops.core.schema import Schema
+    from d1ops.core.schema import Schema, SchemaObject
     from d1ops.core.values import Row
 
 _ROWID = -1
@@ -107,6 +109,11 @@ class Table:
         return next((column for column in self.columns if fold(column.name) == fold(name)), None)
 
 
+_FEW_TABLES = 500
+"""SQLite keeps the names of a schema in 64 lists, so to find each of n indexes by its name takes n^2 in the end. The
+tables of a larger schema are read from small mirrors of so many each."""
+
+
 def read_tables(engine: Engine, schema: Schema, names: frozenset[str]) -> Mapping[str, Table]:
     """Return the ordinary tables among `names` (as in the schema) by name, in the order of the schema.
 
@@ -114,11 +121,36 @@ def read_tables(engine: Engine, schema: Schema, names: frozenset[str]) -> Mappin
     """
     with engine.unlimited():
         kinds = {
-            str(name): (bool(wr), bool(strict))
+            str(name): _Kind(bool(wr), bool(strict))
             for name, wr, strict in engine.ask(
                 "SELECT name, wr, strict FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
             )
         }
+    wanted = [o for o in schema.objects if o.type == "table" and o.name in names and o.name in kinds]
+    if len(wanted) <= _FEW_TABLES:
+        return _read(engine, schema.objects, kinds, names)
+    indexes: dict[str, list[SchemaObject]] = {}
+    for o in schema.objects:
+        if o.type == "index":
+            indexes.setdefault(o.table, []).append(o)
+    found: dict[str, Table] = {}
+    for start in range(0, len(wanted), _FEW_TABLES):
+        part = wanted[start : start + _FEW_TABLES]
+        objects = [*part, *(index for table in part for index in indexes.get(table.name, ()))]
+        with closing(build_mirror(objects)) as mirror:
+            found |= _read(mirror, objects, kinds, names)
+    return found
+
+
+class _Kind(NamedTuple):
+    is_without_rowid: bool
+    is_strict: bool
+
+
+def _read(
+    engine: Engine, objects: Sequence[SchemaObject], kinds: Mapping[str, _Kind], names: frozenset[str]
+) -> dict[str, Table]:
+    with engine.unlimited():
         columns = _by_first(
             engine.ask(
                 "SELECT m.name, c.name, c.type, c.pk, c.hidden FROM sqlite_master AS m"
@@ -134,15 +166,15 @@ def read_tables(engine: Engine, schema: Schema, names: frozenset[str]) -> Mappin
                 " CROSS JOIN pragma_index_xinfo(i.name) AS x WHERE m.type = 'table' ORDER BY m.rowid, i.seq, x.seqno"
             )
         )
-    statements = {o.name: o.sql for o in schema.objects if o.type == "index"}
+    statements = {o.name: o.sql for o in objects if o.type == "index"}
     # A column has another collation than BINARY only where the statement that made its table says COLLATE.
-    collated = {o.name for o in schema.objects if o.type == "table" and "collate" in (o.sql or "").lower()}
+    collated = {o.name for o in objects if o.type == "table" and "collate" in (o.sql or "").lower()}
     found: dict[str, Table] = {}
     for name, rows in columns.items():
         if name not in names or name not in kinds:
             continue
-        without_rowid, strict = kinds[name]
-        shapes = [_column(row, strict=strict) for row in rows]
+        kind = kinds[name]
+        shapes = [_column(row, strict=kind.is_strict) for row in rows]
         if name in collated:
             shapes = [
                 column._replace(collation=engine.connection.column_metadata("main", name, column.name)[1])
@@ -152,10 +184,12 @@ def read_tables(engine: Engine, schema: Schema, names: frozenset[str]) -> Mappin
             name=name,
             columns=tuple(shapes),
             indexes=tuple(
-                _index(name, list(group), statements.get(str(index)))
-                for index, group in groupby(terms.get(name, ()), key=itemgetter(1))
+                [
+                    _index(name, list(group), statements.get(str(index)))
+                    for index, group in groupby(terms.get(name, ()), key=itemgetter(1))
+                ]
             ),
-            has_rowid=not without_rowid,
+            has_rowid=not kind.is_without_rowid,
         )
     return found
 
