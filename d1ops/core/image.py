@@ -68,7 +68,8 @@ def open_image(virtual_tables: Sequence[SchemaObject], objects: Sequence[SchemaO
         raise Unreadable(str(error)) from None
     finally:
         base.close()
-    entries = [_Entry(o.type, o.name, o.table, o.sql, _guess_leaf(o)) for o in objects if o.key not in there]
+    made = [o for o in objects if o.key not in there] if there else objects
+    entries = [_Entry(o.type, o.name, o.table, o.sql, _guess_leaf(o)) for o in made]
     engine = _open(image, entries)
     try:
         # How a table is kept, and by which indexes, only SQLite knows for sure, and only once it has read it.

@@ -200,7 +200,8 @@ def _judge(engine: Engine, reference: Reference, table: Table) -> ForeignKey:
         if line == _BY_ROWID:
             return ForeignKey(reference, plan, is_indexed=True)
         for index in table.indexes:
-            if any(_serves(index, bound, reference) for bound in _compared(line, index)):
+            is_meant = index.name in line or index.origin == "pk"
+            if is_meant and any(_serves(index, bound, reference) for bound in _compared(line, index)):
                 return ForeignKey(reference, plan, is_indexed=True, index=index.name)
     return ForeignKey(reference, plan, is_indexed=False)
 
@@ -238,9 +239,7 @@ def _compared(line: str, index: Index) -> Iterator[int]:
     Names may hold anything, so a line is compared with what SQLite prints and never taken apart.
     """
     ways = ["PRIMARY KEY"] if index.origin == "pk" else []
-    if index.name in line:
-        ways += [f"INDEX {index.name}", f"COVERING INDEX {index.name}"]
-    for way in ways:
+    for way in (*ways, f"INDEX {index.name}", f"COVERING INDEX {index.name}"):
         for bound in range(1, len(index.columns) + 1):
             terms = " AND ".join([f"{column}=?" for column in index.columns[:bound]])
             if line == f"SEARCH c USING {way} ({terms})":

@@ -6,6 +6,7 @@ all of them at once: there every foreign key that was indexed is indexed, and no
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -69,9 +70,12 @@ def find_surplus(
 
 
 def _candidates(table: Table, order: Mapping[str, int]) -> Iterator[Surplus]:
-    own = sorted((i for i in table.indexes if i.origin == "c"), key=lambda index: order.get(index.name, 0))
-    constraints = [i for i in table.indexes if i.origin != "c"]
     rowid = table.rowid_column
+    # What contains an index sorts first by what it sorts first by. Most indexes are alone in that.
+    alike = Counter(index.terms[0] for index in table.indexes)
+    own = [i for i in table.indexes if i.origin == "c" and (alike[i.terms[0]] > 1 or i.terms[0].name == rowid)]
+    own.sort(key=lambda index: order.get(index.name, 0))
+    constraints = [i for i in table.indexes if i.origin != "c"]
     for index in own:
         found = (
             _constraint(index, table, rowid, constraints)

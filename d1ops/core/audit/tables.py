@@ -138,7 +138,7 @@ def read_tables(engine: Engine, schema: Schema, names: frozenset[str]) -> Mappin
         part = wanted[start : start + _FEW_TABLES]
         objects = [*part, *(index for table in part for index in indexes.get(table.name, ()))]
         with closing(build_mirror(objects)) as mirror:
-            found |= _read(mirror, objects, kinds, names)
+            found |= _read(mirror, objects, kinds, frozenset(table.name for table in part))
     return found
 
 

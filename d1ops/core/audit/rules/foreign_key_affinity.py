@@ -32,9 +32,9 @@ def find(subject: Subject) -> Iterator[Finding]:
             continue
         for mine, other in zip(reference.columns, reference.parent_columns, strict=True):
             here, there = child.column(mine), parent.column(other)
-            if here is None or there is None or _class(here.affinity) == _class(there.affinity) == _AS_GIVEN:
+            if here is None or there is None or here.affinity is there.affinity:
                 continue
-            if here.affinity is there.affinity:
+            if _class(here.affinity) == _class(there.affinity) == _AS_GIVEN:
                 continue
             is_number = _class(here.affinity) == _class(there.affinity)
             yield Finding(
