@@ -2,9 +2,9 @@
 
     python -m bench audit
 
-Each size is a process of its own, so that its peak memory is its own. A tenth of the tables lacks the index of a
-foreign key or has one twice, and the queries are lookups, joins and pages; see `schema` and `queries`. The collector
-of garbage runs as seldom as in the program `d1ops`.
+Each run is a process of its own, so that its peak memory is its own, and collects garbage as seldom as the program
+`d1ops`; what is printed is the quickest of three. A tenth of the tables lacks the index of a foreign key or has one
+twice, and the queries are lookups, joins and pages; see `schema` and `queries`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from d1ops.core.queries import Query
 
 SIZES = (100, 1_000, 10_000)
+RUNS = 3
 KEYS = ("owner_id", "parent_id", "place_id")
+_PROCESSOR = 6
+"""Where `measure` prints the seconds of processor time."""
+
 GOAL = "goal at 10,000 tables: under 5 s and 500 MB, 2 requests, growth linear"
 
 
@@ -41,8 +45,9 @@ def main(arguments: list[str]) -> None:
     before = 0.0
     for size in SIZES:
         command = [sys.executable, "-m", "bench", "audit", str(size)]
-        words = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-        tables, keys, queries, findings, requests, seconds, processor, megabytes = words
+        runs = [subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() for _ in range(RUNS)]
+        quickest = min(runs, key=lambda words: float(words[_PROCESSOR]))
+        tables, keys, queries, findings, requests, seconds, processor, megabytes = quickest
         taken = float(processor)
         growth = f"{taken / before:5.1f}x" if before else "      "
         print(

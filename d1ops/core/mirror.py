@@ -7,6 +7,7 @@ tables that are not there yet, indexes, views and triggers, with foreign keys of
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 import apsw
@@ -32,7 +33,7 @@ def build_mirror(objects: Iterable[SchemaObject], *, statistics: Iterable[Row] =
     """
     objects = [o for o in objects if not _is_left_out(o)]
     ordered = sorted(objects, key=_order)
-    virtual = sum(_order(o) == 0 for o in ordered)
+    virtual = bisect_right(ordered, 0, key=_order)
     try:
         engine = open_image(ordered[:virtual], ordered[virtual:])
     except Unreadable:
