@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def build_mirror(objects: Iterable[SchemaObject], *, statistics: Iterable[Row] = ()) -> Engine:
     """Return an engine in memory that holds the schema. `statistics` are rows of `sqlite_stat1`.
 
-    The time grows with the number of objects, not with its square. Raises HumanNeeded when an object cannot be
+    The time grows with the number of objects, not with its square. The indexes of a table are in their order, in which
+    the planner looks at them; those of different tables may not be. Raises HumanNeeded when an object cannot be
     rebuilt, naming it.
     """
     objects = [o for o in objects if not _is_left_out(o)]

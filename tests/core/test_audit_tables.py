@@ -43,6 +43,7 @@ def large_schema() -> list[SchemaObject]:
         condition = random.choice(("", " WHERE b > 1"))
         objects.append(SchemaObject("table", table, table, f'CREATE TABLE "{table}" ({columns}{end}'))
         objects.append(SchemaObject("index", index, table, f'CREATE INDEX "{index}" ON "{table}" ({terms}){condition}'))
+        objects.append(SchemaObject("index", f"{index}b", table, f'CREATE INDEX "{index}b" ON "{table}" (b)'))
     return objects
 
 
