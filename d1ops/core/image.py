@@ -94,7 +94,7 @@ def _indexes_by_list(objects: Sequence[SchemaObject]) -> Sequence[SchemaObject]:
 
     SQLite keeps the names of all indexes in 64 lists, by a hash of the name (`strHash` in its source), and goes through
     a whole list for every index that it reads. Read list by list, each stays in the processor's cache: 10,000 tables
-    with 40,000 indexes take half the time, and a third where other work fills the cache. Any order is right.
+    with 40,000 indexes take about half the time. Any order is right.
     """
     indexes = [position for position, o in enumerate(objects) if o.type == "index"]
     if len(indexes) < _MANY_INDEXES:
