@@ -35,7 +35,9 @@ def database(server: ScriptedServer) -> Iterator[Database]:
 
 def test_who_it_is_and_what_it_can_do(database: Database) -> None:
     assert database.target == Target("cloudflare", "app", UUID, ACCOUNT)
-    assert database.capabilities == Capabilities(Atomicity.UNKNOWN, ingest=True, time_travel=True, create=True)
+    assert database.capabilities == Capabilities(
+        Atomicity.UNKNOWN, ingest=True, time_travel=True, create=True, query_log=True
+    )
     assert database.requests == 0
 
 

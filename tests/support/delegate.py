@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from typing import BinaryIO
 
+    from d1ops.client import QueryLog
     from d1ops.core.values import Bookmark, Param, Restored, Result, Statement
     from d1ops.database.base import Capabilities, Database, Export, Target
+    from d1ops.ops.insights import Log
 
 
 class Delegate:
@@ -53,6 +55,10 @@ class Delegate:
 
     def ingest(self, script: str) -> Result:
         return self.inner.ingest(script)
+
+    def query_log(self, since: datetime, until: datetime, *, is_brief: bool = False) -> QueryLog:
+        assert self.capabilities.query_log
+        return cast("Log", self.inner).query_log(since, until, is_brief=is_brief)
 
     def close(self) -> None:
         self.inner.close()
