@@ -104,6 +104,20 @@ def test_waits_for_a_lock_of_another_program(state: Path) -> None:
         assert database.query("SELECT a FROM t").rows == ((1,), (2,))
 
 
+def test_waits_for_a_lock_that_is_there_when_the_engine_opens_the_file(state: Path) -> None:
+    with closing(WorkerdDatabase(ID, state, [NODE], sleep=lambda _: None)) as database:
+        database.query("CREATE TABLE t(a)")
+        database.close()
+        with closing(apsw.Connection(os.fspath(database.file))) as other:
+            other.execute("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; INSERT INTO t VALUES(1)").fetchall()
+            with pytest.raises(Unreachable, match="locked by another program"):
+                database.query("INSERT INTO t VALUES(2)")
+            assert database.requests > 2
+            other.execute("COMMIT")
+        database.query("INSERT INTO t VALUES(2)")
+        assert database.query("SELECT a FROM t").rows == ((1,), (2,))
+
+
 # -- batches ---------------------------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from d1ops.core.values import Param, Value
     from d1ops.database.snapshots import SnapshotStore
-    from d1ops.errors import D1opsError
 
 TIMEOUT_SECONDS = 60.0
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -38,7 +37,7 @@ _BUSY_WAIT_SECONDS = 0.05
 _NAMESPACE = "miniflare-D1DatabaseObject"
 _OFFSET = re.compile(r" at offset (\d+): SQLITE_")
 _REFERENCE = re.compile(r"internal error; reference = (\w+)")
-_LOGGED_REFUSAL = re.compile(r"dbErrorMessage\(err, db\) = (.*SQLITE_CONSTRAINT.*)\nstack: .*wdErrId = (\w+)")
+_LOGGED = re.compile(r"dbErrorMessage\(\w+, db\) = (.*SQLITE_(?:CONSTRAINT|BUSY).*)\nstack: .*wdErrId = (\w+)")
 _ROLLED_BACK = "constraints were violated"
 
 
@@ -168,9 +167,10 @@ class WorkerdDatabase:
             except Lost as error:
                 answer = {"lost": error.text}
             if "lost" in answer:
-                refused = self._refused_at_commit(answer["lost"])
-                if refused is not None:
-                    raise refused
+                words = self._what_sqlite_said(answer["lost"])
+                if words is not None:
+                    answer = {"error": words, "index": None}
+            if "lost" in answer:
                 if not reads_only:
                     raise OutcomeUnknown(answer["lost"], hint="d1ops status shows where the database stands")
                 if was_lost:
@@ -188,18 +188,20 @@ class WorkerdDatabase:
                 self._sleep(_BUSY_WAIT_SECONDS)
                 waited_seconds += _BUSY_WAIT_SECONDS
 
-    def _refused_at_commit(self, text: str) -> D1opsError | None:
-        """Return the refusal when the text, or workerd's log, tells that SQLite refused the commit itself.
+    def _what_sqlite_said(self, text: str) -> str | None:
+        """Return SQLite's words when the text, or workerd's log, tells that SQLite itself refused to go on; the
+        transaction is then rolled back.
 
-        Deferred foreign keys fail there. The answer says `internal error; reference = R` (older builds: which kind of
-        constraint); the log names R and SQLite's words.
+        Deferred foreign keys fail so at the commit, and a file that another program has locked where workerd opens it.
+        The answer says `internal error; reference = R` (older builds: which kind of constraint); the log names R and
+        SQLite's words.
         """
         if _ROLLED_BACK in text:
-            return StatementRejected(text)
+            return text
         reference = _REFERENCE.search(text)
-        for words, logged in _LOGGED_REFUSAL.findall(self._host.log()):
+        for words, logged in _LOGGED.findall(self._host.log()):
             if reference is not None and logged == reference[1]:
-                return StatementRejected(words)
+                return str(words)
         return None
 
     def _must_exist(self) -> None:
