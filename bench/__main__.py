@@ -3,6 +3,7 @@
     python -m bench [--runs N]
     python -m bench audit
     python -m bench check
+    python -m bench advice
     python -m bench backup [--rows N ...]
 
 Start-up: both tools in turn, as whole processes, on one sample project with the twelve migrations applied. Requests:
@@ -22,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import audit, check
+from bench import advice, audit, check
 from bench.backups import SIZES, backups
 from bench.serving import serving
 from d1ops.database.sqlite import SqliteDatabase
@@ -39,6 +40,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["check"]:
         check.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["advice"]:
+        advice.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("name", nargs="?", choices=["backup"], help="one benchmark instead of the quick ones")

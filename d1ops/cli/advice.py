@@ -101,7 +101,7 @@ def advise(
     """
     if not wish.wants_advice:
         return [], tuple(findings)
-    from d1ops.core.audit.advice.choose import Budget
+    from d1ops.core.audit.advice.lab import Budget
     from d1ops.core.audit.advice.money import Prices, bills
     from d1ops.database.workerd import module_roots
     from d1ops.ops import advise as use_case

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from d1ops.core.audit.advice.advise import Advice
-    from d1ops.core.audit.advice.choose import Budget
+    from d1ops.core.audit.advice.lab import Budget
     from d1ops.core.audit.finding import Finding
     from d1ops.core.workload import Workload
     from d1ops.ops.audit import Audited

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from d1ops.core.audit.advice.advise import Advice, Need, Scratch, advise
 from d1ops.core.audit.advice.candidates import Candidate
-from d1ops.core.audit.advice.choose import Budget
+from d1ops.core.audit.advice.lab import Budget
 from d1ops.core.audit.advice.mend import Change, mend
 from d1ops.core.audit.advice.money import Prices, bills
 from d1ops.core.audit.advice.samples import samples_of

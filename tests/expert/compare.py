@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import apsw
 
 from d1ops.core.audit.advice.advise import Scratch, advise
-from d1ops.core.audit.advice.choose import Budget
 from d1ops.core.engine import Engine
 from d1ops.core.mirror import schema_of
 from d1ops.core.queries import parse_queries
@@ -84,7 +83,6 @@ def compare(world: World, folder: Path, *, queries: slice = slice(None), analyze
             (),
             Scratch(engine, DatabaseMeter(database), "world"),
             ledger="d1_migrations",
-            budget=Budget(least_rows=1.0),
         )
         expert = _expert(folder / "shell.sqlite", wanted)
         samples = _samples(engine, schema, wanted)

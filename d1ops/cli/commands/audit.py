@@ -112,7 +112,7 @@ def audit(
     ] = 10,
     min_rows_saved: Annotated[
         int, typer.Option("--min-rows-saved", min=1, help="Advise no index that saves fewer rows read a run.")
-    ] = 10,
+    ] = 1,
     write_migration: Annotated[
         bool,
         typer.Option(

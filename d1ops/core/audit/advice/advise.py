@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import apsw
 
 from d1ops.core.audit.advice.candidates import Candidate, candidates_of, expressions_of
-from d1ops.core.audit.advice.choose import Budget, Lab, Task, choose
+from d1ops.core.audit.advice.choose import choose
+from d1ops.core.audit.advice.lab import NONE, Budget, Indexes, Lab, Task
 from d1ops.core.audit.advice.samples import samples_of
 from d1ops.core.audit.advice.terms import Recorder
 from d1ops.core.mirror import build_mirror, schema_of
@@ -20,7 +21,7 @@ from d1ops.core.sql import fold, quote_identifier, quote_if_needed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from d1ops.core.audit.advice.choose import Chosen, Indexes
+    from d1ops.core.audit.advice.choose import Chosen
     from d1ops.core.audit.advice.scratch import Cost, Meter
     from d1ops.core.engine import Engine
     from d1ops.core.schema import Schema
@@ -233,7 +234,7 @@ def _told(
     tables: frozenset[str],
 ) -> Advice:
     names = _names(schema, chosen.indexes, dict(wanted.values()))
-    everything = frozenset(chosen.indexes)
+    everything = Indexes.of(chosen.indexes)
     effects = tuple(_effect(lab, number, entry, everything, names) for number, entry in enumerate(workload.entries))
     indexes = tuple(_index(one, names, wanted, effects) for one in chosen.indexes)
     return Advice(
@@ -256,7 +257,7 @@ def _is_ordinary(engine: Engine, table: str) -> bool:
 
 
 def _effect(lab: Lab, number: int, entry: Entry, indexes: Indexes, names: Mapping[Candidate, str]) -> Effect:
-    before, after = lab.cost(number, frozenset()), lab.cost(number, indexes)
+    before, after = lab.cost(number, NONE), lab.cost(number, indexes)
     known = before is not None and after is not None
 
     def shown(cost: Cost | None) -> tuple[float | None, float | None, float | None]:
@@ -267,7 +268,7 @@ def _effect(lab: Lab, number: int, entry: Entry, indexes: Indexes, names: Mappin
         query=entry.query.name,
         places=entry.places,
         sql=entry.query.sql,
-        plan_before=lab.plan(number, frozenset()),
+        plan_before=lab.plan(number, NONE),
         plan_after=tuple(_renamed(lab, line, names) for line in lab.plan(number, indexes)),
         rows_read_before=read,
         rows_read_after=read_after,

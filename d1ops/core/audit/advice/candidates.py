@@ -6,9 +6,8 @@ in both cases), so no index is widened to cover.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import chain, pairwise, permutations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from d1ops.core.sql import fold, quote_if_needed, quote_text, significant
 
@@ -23,8 +22,7 @@ MAX_PERMUTED = 3
 """Up to so many columns are tried in every order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An index that could be: its keys as SQL, and its WHERE, "" for none."""
 
     table: str
