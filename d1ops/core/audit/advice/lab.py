@@ -95,10 +95,9 @@ class Task:
 class Budget:
     """What an index may cost and must bring.
 
-    An index is kept when it saves some query `least_rows` and `least_share` of what it reads; a query that reads no more
-    than `served_rows` without any is served well enough. A table gets no more than
-    `max_indexes` in all, those that it has included, but those that foreign keys need. A row written costs
-    `write_price` times a row read.
+    An index is kept when it saves some query `least_rows` and `least_share` of what it reads; a query that reads no
+    more than `served_rows` without any is served well enough. A table gets no more than `max_indexes` in all, those
+    that it has included, but those that foreign keys need. A row written costs `write_price` times a row read.
     """
 
     max_indexes: int = 10
