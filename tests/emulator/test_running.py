@@ -140,7 +140,7 @@ def test_of_a_long_log_those_that_read_most_are_taken(tmp_path: Path) -> None:
     groups = tuple(QueryGroup(f"SELECT {n} FROM users", 1, 5_000 - n, 0, 0, 0.0) for n in range(MAX_LOGGED + 1))
 
     class Long(Delegate):
-        def query_log(self, since: datetime, until: datetime, *, is_brief: bool) -> QueryLog:
+        def query_log(self, since: datetime, until: datetime, *, is_brief: bool = False) -> QueryLog:
             assert is_brief
             assert (until - since).days == LOG_DAYS
             return QueryLog(groups, is_whole=True)
