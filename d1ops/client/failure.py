@@ -10,7 +10,6 @@ of the engine's messages, and public reports of live answers.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from d1ops.client.call import Answer, Envelope, Fault, FaultKind, Safety
+from d1ops.core import quick_json
 from d1ops.errors import (
     DatabaseError,
     Denied,
@@ -209,7 +209,7 @@ def diagnose(answer: Answer) -> Envelope | Failure:
     if answer.status in (204, 205) and not answer.body:
         return Envelope(None)
     try:
-        body = json.loads(answer.body, parse_constant=_no_constant)
+        body = quick_json.loads(answer.body)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
@@ -228,7 +228,7 @@ def diagnose(answer: Answer) -> Envelope | Failure:
 def diagnose_graphql(answer: Answer) -> Envelope | Failure:
     """Return the data of a GraphQL answer, or what its failure means. What the query did wrong comes with HTTP 200."""
     try:
-        body = json.loads(answer.body, parse_constant=_no_constant)
+        body = quick_json.loads(answer.body)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
@@ -342,7 +342,3 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     except (ValueError, TypeError):
         return None
     return max(seconds, 0.0)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -6,9 +6,10 @@ API reference: every answer is an envelope of `success`, `errors`, `messages` an
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from d1ops.core import quick_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,7 +52,7 @@ class Request:
     def json(self) -> Any:
         """Read the body. Raises Refused where it is not JSON."""
         try:
-            return json.loads(self.body, parse_constant=_no_constant)
+            return quick_json.loads(self.body)
         except (ValueError, RecursionError):
             raise Refused(400, INVALID, "The request body is not valid JSON") from None
 
@@ -96,7 +97,7 @@ def success(result: Any, *, status: int = 200, **more: Any) -> Reply:
 
 def envelope(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Reply:
     """Return an answer of JSON."""
-    data = json.dumps(body, separators=(",", ":")).encode()
+    data = quick_json.dumps(body)
     return Reply(status, data, {"content-type": "application/json", **(headers or {})})
 
 
@@ -172,7 +173,3 @@ class Fields:
             self.problems.append((name, f"Expected {_KINDS[kind]}, received {kind_of(value)}"))
             return None
         return value
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

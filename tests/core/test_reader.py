@@ -141,7 +141,7 @@ def test_values_of_many_rows_are_the_values_of_each(rows: list[Row]) -> None:
     texts = [str(row[0]) for row in engine.ask(reader_of(engine, "t").page().sql)]
     values, raw = values_of(texts)
     assert raw == []
-    assert repr(values) == repr([[value_of(cell) for cell in cells_of(text)] for text in texts])
+    assert repr(values) == repr([tuple(value_of(cell) for cell in cells_of(text)) for text in texts])
     assert repr([tuple(row[1:]) for row in values]) == repr(rows)
     hexadecimal = [str(row[0]) for row in engine.ask(reader_of(engine, "t").page(hexadecimal=True).sql)]
     assert without_hexadecimal(hexadecimal) == [row_text(cells_of(text)) for text in texts]
@@ -155,16 +155,28 @@ def test_the_digest_does_not_depend_on_how_an_engine_escapes(texts: list[str]) -
     assert digestible(ours) == digestible(others)
 
 
-@pytest.mark.parametrize("text", ["[1.5]", "[true]", '["z"]', '[["t"]]', "{}"])
+@pytest.mark.parametrize(
+    "text", ["[1.5]", "[true]", '["z"]', '[""]', '["r"]', '["rp"]', '["rx"]', '[["t"]]', "{}", "1"]
+)
 def test_what_is_no_row_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not"):
+    with pytest.raises(ValueError, match=r"not|invalid literal"):
         [value_of(cell) for cell in cells_of(text)]
+    with pytest.raises(ValueError, match=r"not|invalid literal"):
+        values_of([text])
+
+
+@pytest.mark.parametrize("texts", [["[1]", "[1,2]"], ["[]"], ["[1]", "{}"]])
+def test_rows_of_different_lengths_are_refused(texts: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"not|shorter|longer"):
+        values_of(texts)
 
 
 def test_bytes_that_are_no_text_are_found_by_their_replacement() -> None:
     assert is_suspect(['["t\ufffd"]'])
     assert not is_suspect(['["ta"]', "[1]"])
-    assert values_of(['["xFF41"]']) == ([[b"\xffA"]], [(0, 0)])
+    texts = ['["ta",1,"xFF41"]', '["xFF","tb","tc"]', '["td",null,"xFE"]']
+    rows = [("a", 1, b"\xffA"), (b"\xff", "b", "c"), ("d", None, b"\xfe")]
+    assert values_of(texts) == (rows, [(0, 2), (1, 0), (2, 2)])
 
 
 @given(st.integers(1, 10**7), st.integers(0, 10**9), st.integers(0, 10**6), st.floats(0, 40), st.integers(1, 50_000))

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from d1ops.core import quick_json
 from d1ops.errors import ConfigError, DatabaseError, Unreachable
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Host:
                 raise Unreachable(f"workerd refused the request: {text.decode().strip()}")
             if response.status != http.client.OK:
                 raise http.client.HTTPException(f"HTTP {response.status}")
-            answer: dict[str, Any] = json.loads(text)
+            answer: dict[str, Any] = quick_json.loads(text)
         except TimeoutError:
             self.stop()
             raise Lost(f"workerd gave no answer within {self._timeout_seconds:g} s and was stopped") from None
