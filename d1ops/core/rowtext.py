@@ -59,14 +59,15 @@ def _real(c: str) -> str:
     """Return the expression for a REAL: mantissa, `p`, power of two.
 
     m = c * 2^(53-e) with e = floor(log2(abs(c))) is a whole number of 54 bits, one more or one less where log2 rounds;
-    products with powers of two are exact, and the power goes in two halves because 2^1127 is beyond a double.
+    products with powers of two are exact, and the power goes in two halves because 2^1127 is beyond a double. The
+    limits keep SQLite from writing e and m out wherever they are named, and from computing them as often.
     """
     return (
         f"CASE WHEN {c}=0 THEN iif(atan2({c},-1)<0,'-0','0') WHEN {c}=9e999 THEN '+inf' WHEN {c}=-9e999 THEN '-inf'"
         " ELSE (SELECT CASE WHEN abs(m)>=18014398509481984 THEN CAST(m/4 AS INT)||'p'||(e-51)"
         " WHEN abs(m)>=9007199254740992 THEN CAST(m/2 AS INT)||'p'||(e-52) ELSE CAST(m AS INT)||'p'||(e-53) END"
         f" FROM (SELECT e,{c}*pow(2,(53-e)/2)*pow(2,53-e-(53-e)/2) AS m"
-        f" FROM (SELECT CAST(floor(log2(abs({c}))) AS INT) AS e))) END"
+        f" FROM (SELECT CAST(floor(log2(abs({c}))) AS INT) AS e LIMIT 1) LIMIT 1)) END"
     )
 
 

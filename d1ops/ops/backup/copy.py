@@ -15,11 +15,12 @@ from d1ops.core.reader import Place, read_totals
 from d1ops.core.rowtext import cells_of, digestible, values_of, without_hexadecimal
 from d1ops.core.sql import quote_identifier
 from d1ops.database.sqlite import open_copy
-from d1ops.errors import BackupRefused, HumanNeeded, Unreachable
+from d1ops.errors import BackupRefused, HumanNeeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+    from threading import Event
 
     from d1ops.core.engine import Engine
     from d1ops.core.reader import TableReader, Totals
@@ -27,27 +28,20 @@ if TYPE_CHECKING:
 
 _ROWS_AT_ONCE = 2_000
 _CACHE_KIBIBYTES = 48 * 1024
-
-
-class Busy(Exception):
-    """Another program writes this copy."""
+_STEPS_BETWEEN_LOOKS = 1_000_000
+"""Of SQLite's virtual machine; some milliseconds."""
 
 
 class Copy:
-    """A copy that is being written. Its lock tells other programs that somebody is at work.
+    """A copy that is being written.
 
     Tables come first, indexes and triggers last (`finish`): they would slow the rows down, and a trigger must not fire.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.engine: Engine = open_copy(path)
         self._stack = ExitStack()
-        try:
-            self.engine: Engine = open_copy(path, busy_timeout_seconds=0)
-        except Unreachable as error:
-            if "is locked" in error.text:
-                raise Busy from None
-            raise
         self._stack.callback(self.engine.close)
         self._stack.enter_context(self.engine.unlimited())
         try:
@@ -55,11 +49,6 @@ class Copy:
             for pragma in ("locking_mode = EXCLUSIVE", "synchronous = OFF", f"cache_size = -{_CACHE_KIBIBYTES}"):
                 self.engine.ask(f"PRAGMA {pragma}")
             self.engine.ask("PRAGMA ignore_check_constraints = ON")
-            self.engine.ask("BEGIN EXCLUSIVE")
-            self.engine.ask("COMMIT")
-        except apsw.BusyError:
-            self.close()
-            raise Busy from None
         except BaseException:
             self.close()
             raise
@@ -84,8 +73,10 @@ class Copy:
         self.engine.ask(f"DROP TABLE {quote_identifier(virtual.name)}")
         build_schema(self.engine, [virtual])
 
-    def finish(self, objects: Iterable[SchemaObject]) -> None:
-        """Make indexes, views and triggers. Raises BackupRefused where the rows do not allow a unique index."""
+    def finish(self, objects: Iterable[SchemaObject], stop: Event) -> None:
+        """Make indexes, views and triggers. Raises BackupRefused where the rows do not allow a unique index, and soon
+        after somebody says `stop`."""
+        stop_with(self.engine, stop)
         present = schema_of(self.engine).by_key()
         later = [o for o in objects if o.type != "table" and (o.type, o.name.lower()) not in present]
         try:
@@ -136,13 +127,14 @@ class Copy:
             done = at + 1
         connection.executemany(reader.insert(replace=replace), values[done:])
 
-    def totals(self, reader: TableReader) -> Totals:
-        """Return the copy's own figures of a table."""
-        return totals_of(self.engine, reader)
-
     def digest(self, reader: TableReader) -> str:
         """Return the digest of a table as it is in the copy."""
         return digest_of(self.engine, reader)
+
+
+def stop_with(engine: Engine, stop: Event) -> None:
+    """Have an engine give up soon after somebody says `stop`."""
+    engine.connection.set_progress_handler(stop.is_set, _STEPS_BETWEEN_LOOKS)
 
 
 def totals_of(engine: Engine, reader: TableReader) -> Totals:

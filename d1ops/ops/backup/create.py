@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import apsw
@@ -27,8 +27,9 @@ from d1ops.ops.backup.manifest import (
 from d1ops.ops.backup.progress import Progress
 from d1ops.ops.backup.reading import Source
 from d1ops.ops.backup.scope import Tables
+from d1ops.ops.backup.seal import Seal
 from d1ops.ops.backup.settle import Large, Settled, TooLarge, divide, settle
-from d1ops.ops.backup.verified import check, made, private_folder, remember
+from d1ops.ops.backup.verified import judge, made, private_folder, remember
 from d1ops.ops.look import look
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from d1ops.core.reader import TableReader, Totals
     from d1ops.ops.backup.partial import Partial
+    from d1ops.ops.backup.seal import Sealed
     from d1ops.ops.backup.verified import VerifiedBackup
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
@@ -203,25 +205,23 @@ def _take(run: _Run, totals: dict[str, Totals] | None) -> tuple[VerifiedBackup, 
 
 
 def _fill(run: _Run, aside: Partial, small: list[TableReader], large: Large) -> tuple[VerifiedBackup, Look]:
-    objects = run.seen.everything.objects
-    copy = aside.copy
-    copy.build(objects)
-    progress = Progress(run.workspace.show)
+    objects, workspace = run.seen.everything.objects, run.workspace
+    names = [reader.table for reader in run.readers]
+    seal = Seal(aside, objects, workspace.ledger, names, workspace.backup_recipients)
+    aside.copy.build(objects)
+    progress = Progress(workspace.show)
     try:
-        settled = settle(run.workspace, run.source, copy, run.seen, small, large, progress)
+        settled = settle(workspace, run.source, seal, run.seen, small, large, progress)
     finally:
         progress.done()
-    settled = _without_unsettled(run, aside, settled)
-    copy.finish(objects)
-    copy.close()
+    if settled.sealed is None:
+        settled = _without_unsettled(run, seal, settled)
     manifest = _manifest(run, settled, is_ranged=bool(large.readers))
-    return _seal(run, aside, manifest), settled.look
+    return _complete(run, aside, manifest, settled.sealed or seal.now()), settled.look
 
 
-def _without_unsettled(run: _Run, aside: Partial, settled: Settled) -> Settled:
+def _without_unsettled(run: _Run, seal: Seal, settled: Settled) -> Settled:
     """Take out what kept moving, and the rest of a virtual table of which a part did."""
-    if not settled.unsettled:
-        return settled
     out = set(settled.unsettled)
     for shadows in run.tables.shadows.values():
         if out.intersection(shadows):
@@ -234,15 +234,16 @@ def _without_unsettled(run: _Run, aside: Partial, settled: Settled) -> Settled:
             hint="run it again when less is written; d1ops backup create leaves such tables out and says so",
         )
     by_name = {o.name: o for o in run.seen.everything.objects}
+    copy = seal.reopen()
     for virtual, shadows in run.tables.shadows.items():
         if out.intersection(shadows):
-            aside.copy.empty(by_name[virtual])
+            copy.empty(by_name[virtual])
     for reader in run.readers:
         if reader.table in settled.unsettled and not _is_shadow(run, reader.table):
-            aside.copy.clear(reader)
+            copy.clear(reader)
     run.workspace.tell(f"{', '.join(settled.unsettled)} changed at every reading and is not part of the backup")
     facts = tuple(each for each in settled.facts if each.table not in out)
-    return Settled(settled.look, settled.bookmark, settled.after, facts, settled.rounds, tuple(sorted(out)))
+    return replace(settled, facts=facts, unsettled=tuple(sorted(out)))
 
 
 def _is_shadow(run: _Run, table: str) -> bool:
@@ -296,18 +297,12 @@ def _manifest(run: _Run, settled: Settled, *, is_ranged: bool) -> Manifest:
     )
 
 
-def _seal(run: _Run, aside: Partial, manifest: Manifest) -> VerifiedBackup:
-    """Verify the copy, pack it, write the manifest, rename the folder. The unpacked file stays for this process."""
-    from dataclasses import replace
-
-    workspace, folder = run.workspace, run.folder / manifest.id
-    violations = check(aside.data, manifest)
-    for left in (manifest.packed_file, PACKED, MANIFEST, partial.STATE):
-        (aside.folder / left).unlink(missing_ok=True)
-    packed = files.pack(aside.data, aside.folder / manifest.packed_file, manifest.recipients)
+def _complete(run: _Run, aside: Partial, manifest: Manifest, sealed: Sealed) -> VerifiedBackup:
+    """Judge the sealed copy, write the manifest, rename the folder. The unpacked file stays for this process."""
+    workspace, folder, packed = run.workspace, run.folder / manifest.id, sealed.packed
     manifest = replace(
         manifest,
-        violations=violations,
+        violations=judge(sealed.inspected, manifest),
         data_sha256=packed.data_sha256,
         data_bytes=packed.data_bytes,
         packed_sha256=packed.packed_sha256,
@@ -315,11 +310,11 @@ def _seal(run: _Run, aside: Partial, manifest: Manifest) -> VerifiedBackup:
         requests=workspace.database.requests - run.requests,
         duration_seconds=round((workspace.now() - run.started).total_seconds(), 3),
     )
+    for left in (MANIFEST, partial.STATE):
+        (aside.folder / left).unlink(missing_ok=True)
     files.write_private(aside.folder / MANIFEST, manifest.to_bytes())
     unpacked = private_folder(run.folder, manifest.id) / DATA
     aside.data.rename(unpacked)
-    files.sync(aside.folder)
-    aside.folder.rename(folder)
-    files.sync(run.folder)
+    aside.become(folder)
     remember(folder, unpacked)
     return made(manifest, folder, workspace.backup_identity)

@@ -17,6 +17,7 @@ from d1ops.errors import BackupRefused, ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+    from threading import Event
 
 _PIECE = 1024 * 1024
 _LEVEL = 3
@@ -84,11 +85,15 @@ class _Counting:
         self._sink.flush()
 
 
-def pack(source: Path, destination: Path, recipients: Sequence[str]) -> Packed:
+class Stopped(Exception):
+    """Nobody waits for the file any more."""
+
+
+def pack(source: Path, destination: Path, recipients: Sequence[str], stop: Event | None = None) -> Packed:
     """Compress a file, encrypt it where there are recipients, and prove that it unpacks to what it was.
 
     What is encrypted is proved before: nobody here may be able to read it afterwards. Raises ConfigError for a
-    recipient that is none.
+    recipient that is none, Stopped soon after somebody says `stop`.
     """
     keys = [_recipient(text) for text in recipients]
     plain = hashlib.sha256()
@@ -98,6 +103,8 @@ def pack(source: Path, destination: Path, recipients: Sequence[str]) -> Packed:
         compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
         with compressor.stream_writer(counting, size=source.stat().st_size, closefd=False) as writer:  # type: ignore[arg-type]  # whatever has write
             while piece := file.read(_PIECE):
+                if stop is not None and stop.is_set():
+                    raise Stopped
                 plain.update(piece)
                 writer.write(piece)
         sink.flush()

@@ -16,7 +16,8 @@ import apsw
 
 from d1ops.errors import ConfigError, Unreachable
 from d1ops.ops.backup import files
-from d1ops.ops.backup.copy import Busy, Copy
+from d1ops.ops.backup.copy import Copy
+from d1ops.ops.backup.lock import Busy, Lock
 from d1ops.ops.backup.manifest import DATA
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ SUFFIX = ".partial"
 
 @dataclass
 class Partial:
-    """A folder that becomes a backup by being renamed."""
+    """A folder that becomes a backup by being renamed. Its lock is kept from the beginning to the end."""
 
     folder: Path
+    lock: Lock
     copy: Copy
 
     @property
@@ -53,9 +55,25 @@ class Partial:
         path.unlink(missing_ok=True)
         files.write_private(path, json.dumps(state).encode())
 
-    def close(self) -> None:
-        """Let go of the copy."""
+    def reopen(self) -> Copy:
+        """Open the copy again, to be written."""
         self.copy.close()
+        self.copy = Copy(self.data)
+        return self.copy
+
+    def become(self, folder: Path) -> None:
+        """Rename it to a backup that is done."""
+        self.copy.close()
+        self.lock.vanish()
+        files.sync(self.folder)
+        self.folder.rename(folder)
+        files.sync(folder.parent)
+        self.lock.close()
+
+    def close(self) -> None:
+        """Let go of the copy and of the lock."""
+        self.copy.close()
+        self.lock.close()
 
     def remove(self) -> None:
         """Remove all of it."""
@@ -67,7 +85,7 @@ def begin(folder: Path, backup_id: str) -> Partial:
     """Make a new one."""
     aside = folder / f".{backup_id}{SUFFIX}"
     aside.mkdir(mode=0o700)
-    return Partial(aside, Copy(aside / DATA))
+    return Partial(aside, Lock(aside), Copy(aside / DATA))
 
 
 def adopt(
@@ -85,15 +103,15 @@ def adopt(
         state = _state(aside)
         if state is None or any(state.get(name) != value for name, value in wanted.items()):
             continue
-        copy = _open(aside)
-        if copy is None:
+        found = _open(aside)
+        if found is None:
             continue
         known = state["totals"]
         for reader in readers:
             own = totals[reader.table]
             if known.get(reader.table) != [own.rows, list(own.columns), own.largest]:
-                copy.clear(reader)
-        return Partial(aside, copy)
+                found.copy.clear(reader)
+        return found
     return None
 
 
@@ -112,10 +130,8 @@ def leftovers(folder: Path) -> list[Path]:
 
 def is_busy(aside: Path) -> bool:
     """Return whether somebody is at work on a backup that is not done."""
-    if not (aside / DATA).exists():
-        return False
     try:
-        Copy(aside / DATA).close()
+        Lock(aside).close()
     except Busy:
         return True
     except (ConfigError, Unreachable, apsw.Error):
@@ -131,11 +147,16 @@ def remove(aside: Path) -> bool:
     return True
 
 
-def _open(aside: Path) -> Copy | None:
+def _open(aside: Path) -> Partial | None:
     """Open the copy of a folder; None where another program has it, or it is no SQLite file any more."""
     try:
-        return Copy(aside / DATA)
+        lock = Lock(aside)
     except (Busy, ConfigError, Unreachable, apsw.Error):
+        return None
+    try:
+        return Partial(aside, lock, Copy(aside / DATA))
+    except (ConfigError, Unreachable, apsw.Error):
+        lock.close()
         return None
 
 

@@ -10,7 +10,8 @@ Why what this returns is the state of one moment. Tables are of two kinds.
   hide, and then the copy may show it as it was just before.
 
 So all tables that agree, and all small ones, are as they were at m. Those that do not agree are read into the copy
-again, and the small ones anew: m moves on. What still moves after `Limits.rounds` is left out and named. The same
+again, and the small ones anew: m moves on. While the second reading runs, the copy is finished, looked at and packed
+(`seal`), which counts if nothing moved. What still moves after `Limits.rounds` is left out and named. The same
 bookmark before and after, `data_version` or `total_changes()` would prove none of this. That the ranges miss nothing
 is not left to the readings, which would miss it twice: the target's own count of rows and bytes, taken behind the
 second reading over the whole table, must be that of the copy.
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from d1ops.ops.backup.copy import Copy
     from d1ops.ops.backup.progress import Progress
     from d1ops.ops.backup.reading import Source
+    from d1ops.ops.backup.seal import Seal, Sealed
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
@@ -61,13 +63,17 @@ class Small:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What was read. `bookmark` is the point before the moment, `after` one behind it; `unsettled` are not held."""
+    """What was read. `bookmark` is the point before the moment, `after` one behind it; `unsettled` are not held.
+
+    `sealed` is the copy's end, None where some tables are to be taken out of it first.
+    """
 
     look: Look
     bookmark: Bookmark
     after: Bookmark | None
     facts: tuple[TableFacts, ...]
     rounds: int
+    sealed: Sealed | None
     unsettled: tuple[str, ...] = ()
 
 
@@ -145,46 +151,45 @@ def read_small(workspace: Workspace, source: Source, seen: Look, readers: Sequen
 def settle(
     workspace: Workspace,
     source: Source,
-    copy: Copy,
+    seal: Seal,
     seen: Look,
     small: Sequence[TableReader],
     large: Large,
     progress: Progress,
 ) -> Settled:
     """Read everything into the copy and prove that it is of one moment. Raises BackupRefused and TooLarge."""
-    digests: dict[str, str] = {}
-    for reader in large.readers:
-        digests[reader.table] = load(source, copy, reader, large.totals[reader.table], progress)
-    moved = list(large.readers)
+    digests = {reader.table: load(source, seal.copy, reader, large, progress) for reader in large.readers}
+    moved: list[TableReader] = []
     after: Bookmark | None = None
     number = 0
     while True:
         number += 1
         bookmark = workspace.database.bookmark()
         taken = read_small(workspace, source, seen, small)
+        for reader, _, rows in taken.tables:
+            seal.copy.clear(reader)
+            seal.copy.add(reader, rows)
         if not large.readers:
+            sealed = seal.now()
             break
-        seen_again = {
-            reader.table: wire_digest(source, reader, large.totals[reader.table], progress) for reader in large.readers
-        }
-        large.totals = source.totals(large.readers)
-        after = workspace.database.bookmark()
-        moved = [
-            reader
-            for reader in large.readers
-            if seen_again[reader.table] != digests[reader.table] or large.totals[reader.table] != copy.totals(reader)
-        ]
+        with seal.in_a_thread() as coming:
+            seen_again = {reader.table: wire_digest(source, reader, large, progress) for reader in large.readers}
+            large.totals = source.totals(large.readers)
+            after = workspace.database.bookmark()
+            progress.done()
+        moved = [reader for reader in large.readers if seen_again[reader.table] != digests[reader.table]]
+        if not moved:
+            sealed = coming.result()
+            moved = [r for r in large.readers if sealed.inspected.totals(r.table) != large.totals[r.table]]
         if not moved or number == source.limits.rounds or large.is_hopeless(moved, number):
             break
         workspace.tell(f"{_listed(moved)} changed while they were read: once more")
+        copy = seal.reopen()
         for reader in moved:
             copy.clear(reader)
-            digests[reader.table] = load(source, copy, reader, large.totals[reader.table], progress)
+            digests[reader.table] = load(source, copy, reader, large, progress)
     progress.done()
-    unsettled = {reader.table for reader in moved} if large.readers else set()
-    for reader, _, rows in taken.tables:
-        copy.clear(reader)
-        copy.add(reader, rows)
+    unsettled = {reader.table for reader in moved}
     facts = [_facts(reader, totals, _hash(rows), ONE_BATCH) for reader, totals, rows in taken.tables]
     facts += [
         _facts(reader, large.totals[reader.table], digests[reader.table], KEY_RANGES)
@@ -198,14 +203,15 @@ def settle(
         after,
         tuple(sorted(facts, key=lambda each: order[each.table])),
         number,
+        None if unsettled else sealed,
         tuple(sorted(unsettled)),
     )
 
 
-def load(source: Source, copy: Copy, reader: TableReader, totals: Totals, progress: Progress) -> str:
+def load(source: Source, copy: Copy, reader: TableReader, large: Large, progress: Progress) -> str:
     """Read a table into the copy, behind the rows that are there already. Returns the digest of all its rows as they
     came; that of the copy, which is compared with it before the backup counts, where some were there."""
-    place = copy.place(reader)
+    place, totals = copy.place(reader), large.totals[reader.table]
     progress.table(reader.table, totals.rows, place.rows if place else 0)
     digest = hashlib.sha256()
     for page in ahead(source.pages(reader, totals, place)):
@@ -215,9 +221,9 @@ def load(source: Source, copy: Copy, reader: TableReader, totals: Totals, progre
     return copy.digest(reader) if place else digest.hexdigest()
 
 
-def wire_digest(source: Source, reader: TableReader, totals: Totals, progress: Progress) -> str:
+def wire_digest(source: Source, reader: TableReader, large: Large, progress: Progress) -> str:
     """Read a table again and return the digest of its rows; none of them is kept."""
-    digest = hashlib.sha256()
+    digest, totals = hashlib.sha256(), large.totals[reader.table]
     progress.table(f"{reader.table} (proof)", totals.rows, 0)
     for page in ahead(source.pages(reader, totals)):
         digest.update(digestible(page.rows))

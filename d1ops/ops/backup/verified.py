@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,15 @@ from d1ops.core.sql import fold
 from d1ops.database.sqlite import open_copy
 from d1ops.errors import BackupRefused
 from d1ops.ops.backup import files, first_format
-from d1ops.ops.backup.copy import digest_of, totals_of
+from d1ops.ops.backup.copy import digest_of, stop_with, totals_of
 from d1ops.ops.backup.manifest import DATA, Manifest, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from threading import Event
 
     from d1ops.core.engine import Engine
+    from d1ops.core.reader import Totals
 
 _MAKER = object()
 UNPACKED = ".unpacked"
@@ -142,45 +145,96 @@ def _remove(private: Path, process: int) -> None:
 # -- checking ----------------------------------------------------------------------------------------------
 
 
-def check(path: Path, manifest: Manifest) -> tuple[Violation, ...]:
-    """Open a copy as a fresh database and compare everything that the manifest knows of the target.
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What a copy holds, as it was found by opening it as a fresh database. `problem` says what is wrong with it by
+    itself; the rest is compared with what is known of the target."""
+
+    schema_fingerprint: str | None = None
+    tables: Mapping[str, tuple[Totals, str]] = field(default_factory=dict)
+    """The figures and the digest of every table."""
+    violations: tuple[Violation, ...] = ()
+    problem: str | None = None
+
+    def totals(self, table: str) -> Totals | None:
+        """Return the figures of a table, None where it was not found."""
+        return self.tables[table][0] if table in self.tables else None
+
+
+def inspect(path: Path, ledger: str, tables: Sequence[str], stop: Event | None = None) -> Inspected:
+    """Open a copy and look at all of it, until somebody says `stop`."""
+    found = Inspected()
+    try:
+        with _opened(path, stop) as engine:
+            fingerprint, problem = _schema_and_integrity(engine, ledger)
+            found = Inspected(fingerprint, problem=problem)
+            contents = {}
+            for table in tables:
+                if schema_of(engine).has_table(table):
+                    reader = reader_of(engine, table)
+                    contents[table] = (totals_of(engine, reader), digest_of(engine, reader))
+            return Inspected(fingerprint, contents, violations(engine, tables), problem)
+    except apsw.Error as error:
+        return replace(found, problem=found.problem or f"it cannot be read: {error}")
+
+
+def judge(found: Inspected, manifest: Manifest) -> tuple[Violation, ...]:
+    """Compare a copy with everything that the manifest knows of the target.
 
     Returns the foreign keys without a parent row, which the target had too. Raises BackupRefused for a difference.
     """
-    try:
-        engine = open_copy(path)
-        try:
-            with engine.unlimited():
-                # A row that breaks a CHECK or NOT NULL of today was let in by the target, and is kept as it is.
-                engine.ask("PRAGMA ignore_check_constraints = ON")
-                return _check(engine, manifest)
-        finally:
-            engine.close()
-    except apsw.Error as error:
-        raise refused(manifest, f"it cannot be read: {error}") from None
-
-
-def _check(engine: Engine, manifest: Manifest) -> tuple[Violation, ...]:
-    found = [str(text) for (text,) in engine.ask("PRAGMA integrity_check")]
-    if [text for text in found if text != "ok" and not text.startswith("NULL value in ")]:
-        raise refused(manifest, f"the restored database fails its integrity check: {found[0]}")
-    if schema_of(engine).users(manifest.ledger).fingerprint() != manifest.schema_fingerprint:
+    if found.problem is not None:
+        raise refused(manifest, found.problem)
+    if found.schema_fingerprint != manifest.schema_fingerprint:
         raise refused(manifest, "the restored schema differs from the target's")
-    if manifest.format == 1:
-        first_format.check(engine, manifest)
-        return ()
     for facts in manifest.tables:
-        reader = reader_of(engine, facts.table)
-        totals = totals_of(engine, reader)
+        if facts.table not in found.tables:
+            raise refused(manifest, f"{facts.table} is missing")
+        totals, digest = found.tables[facts.table]
         if totals.rows != facts.rows:
             raise refused(manifest, f"{facts.table} has {totals.rows} rows, the target had {facts.rows}")
         if totals.columns != facts.totals:
             raise refused(manifest, f"the columns of {facts.table} hold other amounts of data than the target's")
-        if digest_of(engine, reader) != facts.digest:
+        if digest != facts.digest:
             raise refused(manifest, f"the rows of {facts.table} are not the rows that were read")
     absent = {fold(name) for name in manifest.absent}
-    dangling = violations(engine, [facts.table for facts in manifest.tables])
-    return tuple(each for each in dangling if fold(each.parent) not in absent)
+    return tuple(each for each in found.violations if fold(each.parent) not in absent)
+
+
+def check(path: Path, manifest: Manifest) -> tuple[Violation, ...]:
+    """Inspect a copy and judge it. Raises BackupRefused for a difference."""
+    if manifest.format > 1:
+        return judge(inspect(path, manifest.ledger, [facts.table for facts in manifest.tables]), manifest)
+    try:
+        with _opened(path) as engine:
+            fingerprint, problem = _schema_and_integrity(engine, manifest.ledger)
+            judge(Inspected(fingerprint, problem=problem), replace(manifest, tables=()))
+            first_format.check(engine, manifest)
+    except apsw.Error as error:
+        raise refused(manifest, f"it cannot be read: {error}") from None
+    return ()
+
+
+@contextmanager
+def _opened(path: Path, stop: Event | None = None) -> Iterator[Engine]:
+    engine = open_copy(path)
+    try:
+        if stop is not None:
+            stop_with(engine, stop)
+        with engine.unlimited():
+            # A row that breaks a CHECK or NOT NULL of today was let in by the target, and is kept as it is.
+            engine.ask("PRAGMA ignore_check_constraints = ON")
+            yield engine
+    finally:
+        engine.close()
+
+
+def _schema_and_integrity(engine: Engine, ledger: str) -> tuple[str, str | None]:
+    """Return the fingerprint of the schema, and what the integrity check has to say."""
+    fingerprint = schema_of(engine).users(ledger).fingerprint()
+    texts = [str(text) for (text,) in engine.ask("PRAGMA integrity_check")]
+    bad = [text for text in texts if text != "ok" and not text.startswith("NULL value in ")]
+    return fingerprint, f"the restored database fails its integrity check: {bad[0]}" if bad else None
 
 
 def violations(engine: Engine, tables: Iterable[str]) -> tuple[Violation, ...]:
