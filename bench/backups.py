@@ -141,6 +141,8 @@ def fill(root: Path, environment: dict[str, str], rows: int) -> int:
             ),
         )
     connection.close()
+    # D1 keeps every moment without being asked; the emulator copies the file for the first one that asks.
+    assert httpx.get(f"{url}/{made}/time_travel/bookmark", headers=headers).is_success
     (root / "config").mkdir()
     (root / "config" / "dev.toml").write_text(
         f'[database]\nkind = "cloudflare"\ndatabase_id = "{made}"\n[catalog]\nmigrations = "."\n'

@@ -11,6 +11,7 @@ for a double, inside `+CAST(?n AS REAL)`; infinities as `9e999`. Bytes travel as
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from d1ops.core.sql import tokens
@@ -33,22 +34,34 @@ def bind(sql: str, params: Sequence[Param]) -> tuple[str, tuple[WireParam, ...]]
     """
     if not params:
         return sql, ()
-    pieces: list[str] = []
+    texts, marks = _taken_apart(sql)
+    pieces = [texts[0]]
     highest = 0
-    for token in tokens(sql):
-        if token.kind != "parameter":
-            pieces.append(token.text)
-            continue
-        if not token.text.startswith("?"):
-            raise ValueError(f"D1 has no named parameters: {token.text}")
-        number = int(token.text[1:]) if len(token.text) > 1 else highest + 1
+    for mark, text in zip(marks, texts[1:], strict=True):
+        if not mark.startswith("?"):
+            raise ValueError(f"D1 has no named parameters: {mark}")
+        number = int(mark[1:]) if len(mark) > 1 else highest + 1
         highest = max(highest, number)
         if not 1 <= number <= len(params):
-            raise ValueError(f"{token.text} is parameter {number} of {len(params)}")
-        pieces.append(_placeholder(number, params[number - 1]))
+            raise ValueError(f"{mark} is parameter {number} of {len(params)}")
+        pieces += (_placeholder(number, params[number - 1]), text)
     if highest != len(params):
         raise ValueError(f"{len(params)} parameters for a statement that takes {highest}")
     return "".join(pieces), tuple(_wire(param) for param in params)
+
+
+@lru_cache(maxsize=16)
+def _taken_apart(sql: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the texts around the placeholders, and the placeholders; a statement often comes again with others."""
+    texts: list[str] = []
+    marks: list[str] = []
+    end = 0
+    for token in tokens(sql):
+        if token.kind == "parameter":
+            texts.append(sql[end : token.start])
+            marks.append(token.text)
+            end = token.start + len(token.text)
+    return (*texts, sql[end:]), tuple(marks)
 
 
 def _placeholder(number: int, param: Param) -> str:

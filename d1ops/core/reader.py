@@ -100,6 +100,11 @@ class TableReader:
             )
         return Statement(sql, params)
 
+    def lines(self, after: Place | None, limit: int) -> Statement:
+        """Return the query for the next `limit` rows as one text, a line each, NULL where there are none."""
+        page = self.page(after, limit)
+        return Statement(f"SELECT group_concat(r, char(10)) FROM ({page.sql})", page.params)
+
     def totals(self, after: Place | None = None, limit: int | None = None) -> Statement:
         """Return the query for one row that `read_totals` reads, about the next rows.
 
@@ -115,7 +120,9 @@ class TableReader:
         width = 1 + len(names) // 51
         groups = ["+".join(figures[start : start + width]) for start in range(0, len(figures), width)]
         where, params = self._behind(after)
-        inner = f"SELECT {sizes} FROM {self._source}{where}{self._order}{self._limit(after, limit)}"
+        # A limit keeps SQLite from writing out, and from computing, every size wherever it is named.
+        bound = self._limit(after, limit) or " LIMIT -1"
+        inner = f"SELECT {sizes} FROM {self._source}{where}{self._order}{bound}"
         arrays = [
             f"json_array({', '.join(f'total({group})' for group in groups[start : start + 25])})"
             for start in range(0, len(groups), 25)
@@ -221,13 +228,14 @@ class TableReader:
 
     # -- writing ---------------------------------------------------------------------------------------
 
-    def insert(self, raw: Iterable[int] = (), *, replace: bool = False) -> str:
-        """Return the statement that writes one row from its values; the columns `raw` take text as its bytes."""
+    def insert(self, raw: Iterable[int] = (), *, replace: bool = False, rows: int = 1) -> str:
+        """Return the statement that writes rows from their values; the columns `raw` take text as its bytes."""
         names = ", ".join(quote_identifier(column) for column in self.columns)
         columns = set(raw)
         cells = ", ".join("CAST(? AS TEXT)" if index in columns else "?" for index, _ in enumerate(self.columns))
         verb = "INSERT OR REPLACE" if replace else "INSERT"
-        return f"{verb} INTO {quote_identifier(self.table)} ({names}) VALUES ({cells})"
+        values = ", ".join([f"({cells})"] * rows)
+        return f"{verb} INTO {quote_identifier(self.table)} ({names}) VALUES {values}"
 
 
 def reader_of(engine: Engine, table: str) -> TableReader:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -293,7 +294,10 @@ def _environment_error(path: Path, code: str, text: str) -> D1opsError | None:
 
 
 def _as_json(result: Result, size_bytes: int, *, lossy: bool) -> Result:
-    rows = tuple(_json_row(row) for row in result.rows)
+    if _AS_THEY_ARE.issuperset(map(type, chain.from_iterable(result.rows))):
+        rows, lossy = result.rows, True
+    else:
+        rows = tuple(_json_row(row) for row in result.rows)
     if not lossy:
         for number, row in enumerate(rows):
             for column, cell in zip(result.columns, row, strict=True):

@@ -125,8 +125,10 @@ class MeteredEngine(Engine):
 
     def _counted(self, sql: str, result: Result) -> int:
         """Return what a bare `SELECT count(*) FROM t` found: SQLite counts pages, D1 bills rows."""
+        if len(result.rows) != 1:
+            return 0
         words = [token.upper for token in significant(sql) if token.kind != "semicolon"]
-        is_count = words[1:6] == ["COUNT", "(", "*", ")", "FROM"] and "WHERE" not in words and len(result.rows) == 1
+        is_count = words[1:6] == ["COUNT", "(", "*", ")", "FROM"] and "WHERE" not in words
         value = result.rows[0][0] if is_count else 0
         return value if isinstance(value, int) else 0
 

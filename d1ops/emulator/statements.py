@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from d1ops.core.binding import bind
@@ -152,10 +153,9 @@ def answer(results: Sequence[Result], form: str) -> Reply:
 
 
 def _entry(result: Result, form: str) -> dict[str, Any]:
-    rows = [
-        [list(cell) if isinstance(cell, bytes) else cell for cell in row] if bytes in map(type, row) else row
-        for row in result.rows
-    ]
+    rows: Sequence[Any] = result.rows
+    if bytes in map(type, chain.from_iterable(rows)):
+        rows = [[list(cell) if isinstance(cell, bytes) else cell for cell in row] for row in rows]
     results: Any = {"columns": list(result.columns), "rows": rows}
     if form == "query":  # Of columns with one name the last one wins.
         results = [dict(zip(result.columns, row, strict=True)) for row in rows]

@@ -132,7 +132,19 @@ def test_a_real_is_its_mantissa_and_power(value: float, power: int) -> None:
             assert Fraction(int(mantissa)) * Fraction(2) ** int(exponent) == Fraction(each)
 
 
-@given(st.lists(st.tuples(VALUES, VALUES), max_size=6))
+OF_ONE_KIND = st.sampled_from(
+    [
+        st.integers(-(2**63), 2**63 - 1),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.floats(allow_nan=False) | st.sampled_from([0.0, -0.0, math.inf]),
+        st.text(st.characters(codec="utf-8"), max_size=5) | st.sampled_from(["", "\0", "\x01", "\x01t", "rp", "t"]),
+        st.binary(max_size=3),
+        VALUES,
+    ]
+)
+
+
+@given(OF_ONE_KIND.flatmap(lambda kind: st.lists(st.tuples(kind, VALUES | st.none()), max_size=6)))
 def test_values_of_many_rows_are_the_values_of_each(rows: list[Row]) -> None:
     engine = Engine.memory()
     engine.execute("CREATE TABLE t (a, b)")

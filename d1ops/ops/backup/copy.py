@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
 from d1ops.core.mirror import build_schema, schema_of
 from d1ops.core.reader import Place, read_totals
-from d1ops.core.rowtext import cells_of, digestible, values_of, without_hexadecimal
+from d1ops.core.rowtext import cells_of, digestible, digestible_lines, values_of, without_hexadecimal
 from d1ops.core.sql import quote_identifier
 from d1ops.database.sqlite import open_copy
 from d1ops.errors import BackupRefused, HumanNeeded
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from d1ops.core.schema import SchemaObject
 
 _ROWS_AT_ONCE = 2_000
-_CACHE_KIBIBYTES = 48 * 1024
+_MOST_LINES_BYTES = 8 * 1024 * 1024
+_PARAMETERS_AT_ONCE = 250
+_CACHE_KIBIBYTES = 32 * 1024
 _STEPS_BETWEEN_LOOKS = 1_000_000
 """Of SQLite's virtual machine; some milliseconds."""
 
@@ -122,14 +124,23 @@ class Copy:
         connection = self.engine.connection
         done = 0
         for at, columns in groupby(raw, key=itemgetter(0)):
-            connection.executemany(reader.insert(replace=replace), values[done:at])
+            self._insert_plain(reader, values[done:at], replace=replace)
             connection.execute(reader.insert((column for _, column in columns), replace=replace), values[at])
             done = at + 1
-        connection.executemany(reader.insert(replace=replace), values[done:])
+        self._insert_plain(reader, values[done:], replace=replace)
+
+    def _insert_plain(self, reader: TableReader, values: Sequence[tuple[Any, ...]], *, replace: bool) -> None:
+        """Write some rows with every statement: a step of SQLite that Python waits for costs as much as a row."""
+        several = max(1, _PARAMETERS_AT_ONCE // len(reader.columns))
+        end = len(values) - len(values) % several
+        connection = self.engine.connection
+        groups = (tuple(chain.from_iterable(values[at : at + several])) for at in range(0, end, several))
+        connection.executemany(reader.insert(replace=replace, rows=several), groups)
+        connection.executemany(reader.insert(replace=replace), values[end:])
 
     def digest(self, reader: TableReader) -> str:
         """Return the digest of a table as it is in the copy."""
-        return digest_of(self.engine, reader)
+        return digest_of(self.engine, reader, totals_of(self.engine, reader))
 
 
 def stop_with(engine: Engine, stop: Event) -> None:
@@ -143,13 +154,34 @@ def totals_of(engine: Engine, reader: TableReader) -> Totals:
     return read_totals(row)
 
 
-def digest_of(engine: Engine, reader: TableReader) -> str:
-    """Return the digest of a table of a copy (`core.rowtext`)."""
+def digest_of(engine: Engine, reader: TableReader, totals: Totals, *, lines_bytes: int = 256 * 1024) -> str:
+    """Return the digest of a table of a copy (`core.rowtext`), whose figures are these; so many bytes are read at once
+    where no row is large."""
     try:
-        return _hash(_texts(engine, reader.page().sql))
+        return _digest_of_lines(engine, reader, totals, lines_bytes)
     except UnicodeDecodeError:
         rows = _texts(engine, reader.page(hexadecimal=True).sql)
         return _hash(without_hexadecimal(each) for each in rows)
+
+
+def _digest_of_lines(engine: Engine, reader: TableReader, totals: Totals, lines_bytes: int) -> str:
+    """Take many rows at once where none is large: every step of SQLite that Python waits for costs both of them."""
+    limit = max(1, min(_ROWS_AT_ONCE, lines_bytes * totals.rows // (totals.size_bytes + 1)))
+    if not reader.key or limit * totals.largest > _MOST_LINES_BYTES:
+        return _hash(_texts(engine, reader.page().sql))
+    digest = hashlib.sha256()
+    place: Place | None = None
+    read = 0
+    while read < totals.rows:
+        statement = reader.lines(place, limit)
+        lines = engine.ask_one(statement.sql, statement.params)
+        if lines is None:
+            break
+        joined = str(lines)
+        digest.update(digestible_lines(joined))
+        read += joined.count("\n") + 1
+        place = reader.place(cells_of(joined[joined.rfind("\n") + 1 :]), read - 1)
+    return digest.hexdigest()
 
 
 def _hash(pages: Iterable[Sequence[str]]) -> str:

@@ -61,11 +61,12 @@ class Seal:
         stop, aside = stop or Event(), self.aside
         aside.copy.finish(self.objects, stop)
         aside.copy.close()
-        inspected = inspect(aside.data, self.ledger, self.tables, stop)
         for left in (PACKED, ENCRYPTED):
             (aside.folder / left).unlink(missing_ok=True)
-        name = ENCRYPTED if self.recipients else PACKED
-        return Sealed(inspected, files.pack(aside.data, aside.folder / name, self.recipients, stop))
+        packed_file = aside.folder / (ENCRYPTED if self.recipients else PACKED)
+        with ThreadPoolExecutor(1, thread_name_prefix="d1ops-pack") as thread:
+            packed = thread.submit(files.pack, aside.data, packed_file, self.recipients, stop)
+            return Sealed(inspect(aside.data, self.ledger, self.tables, stop), packed.result())
 
     @contextmanager
     def in_a_thread(self) -> Iterator[Future[Sealed]]:

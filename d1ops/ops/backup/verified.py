@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from d1ops.core.reader import Totals
 
 _MAKER = object()
+_CACHE_KIBIBYTES = 32 * 1024
 UNPACKED = ".unpacked"
 
 _unpacked: dict[Path, Path] = {}
@@ -172,7 +173,8 @@ def inspect(path: Path, ledger: str, tables: Sequence[str], stop: Event | None =
             for table in tables:
                 if schema_of(engine).has_table(table):
                     reader = reader_of(engine, table)
-                    contents[table] = (totals_of(engine, reader), digest_of(engine, reader))
+                    totals = totals_of(engine, reader)
+                    contents[table] = (totals, digest_of(engine, reader, totals))
             return Inspected(fingerprint, contents, violations(engine, tables), problem)
     except apsw.Error as error:
         return replace(found, problem=found.problem or f"it cannot be read: {error}")
@@ -222,6 +224,7 @@ def _opened(path: Path, stop: Event | None = None) -> Iterator[Engine]:
         if stop is not None:
             stop_with(engine, stop)
         with engine.unlimited():
+            engine.ask(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
             # A row that breaks a CHECK or NOT NULL of today was let in by the target, and is kept as it is.
             engine.ask("PRAGMA ignore_check_constraints = ON")
             yield engine
