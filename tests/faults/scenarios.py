@@ -94,6 +94,16 @@ def backup_create(world: World, rows: int) -> Way:
     return Way(("backup", "create"))
 
 
+def backup_in_ranges(world: World, rows: int) -> Way:
+    """Too large for one batch: counted, read in ranges, read again while the copy is finished, counted again."""
+    _applied(world, rows)
+    world.ask(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40)"
+        " INSERT INTO artists SELECT 'large' || i, 'u1', randomblob(230000) FROM n"
+    )
+    return Way(("backup", "create"))
+
+
 def restore(world: World, rows: int) -> Way:
     """Back to a moment before a migration, a rollback, and rows written and deleted since."""
     _applied(world, rows, "--to", "3")
@@ -123,6 +133,7 @@ SCENARIOS: dict[str, Callable[[World, int], Way]] = {
     "migrate": migrate,
     "rollback --cascade": rollback_cascade,
     "backup create": backup_create,
+    "backup create (ranges)": backup_in_ranges,
     "restore": restore,
     "restore --load": restore_load,
     "baseline": baseline,

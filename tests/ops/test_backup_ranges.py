@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -264,19 +265,21 @@ def asked_pages(project: Project) -> tuple[list[str], Callable[[str], None]]:
     return found, note
 
 
-def test_an_interrupted_backup_is_gone_on_with(large: Project) -> None:
+@pytest.mark.parametrize("done", [0.3, 0.6, 0.9], ids=["reading", "proving", "nearly-done"])
+def test_an_interrupted_backup_is_gone_on_with(large: Project, done: float) -> None:
     pages, note = asked_pages(large)
     backups.create(over(large, note), limits=RANGES)
     all_pages = len(pages)
     with pytest.raises(Stopped):
-        backups.create(over(large, stopping_at(all_pages // 3)), limits=RANGES)
+        backups.create(over(large, stopping_at(int(all_pages * done))), limits=RANGES)
     (left,) = partials(large)
     assert not backups.is_in_use(left)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("d1ops")]
     large.run("UPDATE apart SET note = 'changed' WHERE id = 3")
     pages.clear()
     backup, _ = backups.create(over(large, note), limits=RANGES)
     assert any("going on with what" in line for line in large.told)
-    assert all_pages * 2 // 3 <= len(pages) < all_pages
+    assert all_pages // 2 <= len(pages) < all_pages
     assert partials(large) == []
     with backup.unpacked() as path:
         assert contents_of(path) == contents_of(large.root / "state" / "dev.sqlite")
@@ -336,7 +339,7 @@ backups.create(replace(project.workspace, database=Meddled(project.database, med
 """
 
 
-@pytest.mark.parametrize("pages", [1, 8, 16])
+@pytest.mark.parametrize("pages", [1, 8, 16, 24, 28])
 def test_a_killed_backup_leaves_what_the_next_one_goes_on_with(large: Project, pages: int) -> None:
     command = [sys.executable, "-c", KILLED, str(large.root), str(pages)]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True)
