@@ -119,6 +119,26 @@ def test_a_table_that_moved_is_read_again(large: Project) -> None:
         assert contents_of(path) == contents_of(large.root / "state" / "dev.sqlite")
 
 
+def test_a_value_that_moves_to_another_row_is_no_breach_of_a_unique_index(large: Project) -> None:
+    large.run(
+        "CREATE TABLE seats (id INTEGER PRIMARY KEY, holder TEXT, note TEXT)",
+        "INSERT INTO seats SELECT id, 'h' || id, note FROM apart",
+        "CREATE UNIQUE INDEX one_seat ON seats (holder)",
+    )
+    moves = iter(["UPDATE seats SET holder = 'nobody' WHERE id = 1", "UPDATE seats SET holder = 'h1' WHERE id = 399"])
+    pages = iter(range(10**6))
+
+    def meddle(sql: str) -> None:
+        if '"seats"' in sql and "LIMIT" in sql and "total(" not in sql and next(pages) == 1:
+            large.run(*moves)
+
+    backup, _ = backups.create(over(large, meddle), limits=RANGES)
+    assert backup.manifest.rounds == 2
+    with backup.unpacked() as path:
+        assert contents_of(path) == contents_of(large.root / "state" / "dev.sqlite")
+    assert rows_of(backup, "SELECT id FROM seats INDEXED BY one_seat WHERE holder = 'h1'") == [(399,)]
+
+
 def test_a_small_table_may_move_all_the_time(large: Project) -> None:
     backup, _ = backups.create(over(large, lambda _: large.run("UPDATE small SET v = v + 1")), limits=RANGES)
     assert (backup.manifest.rounds, backup.manifest.unsettled) == (1, ())

@@ -104,14 +104,13 @@ def pack(source: Path, destination: Path, recipients: Sequence[str], stop: Event
         compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
         with compressor.stream_writer(counting, size=source.stat().st_size, closefd=False) as writer:  # type: ignore[arg-type]  # whatever has write
             while piece := file.read(_PIECE):
-                if stop is not None and stop.is_set():
-                    raise Stopped
+                _go_on(stop)
                 plain.update(piece)
                 writer.write(piece)
         sink.flush()
         os.fsync(sink.fileno())
     packed = Packed(plain.hexdigest(), source.stat().st_size, counting.digest.hexdigest(), counting.size)
-    if _sha256_unpacked(zst) != packed.data_sha256:
+    if _sha256_unpacked(zst, stop) != packed.data_sha256:
         raise BackupRefused("the packed file does not unpack to what was packed", hint="check the disk")
     if not keys:
         return packed
@@ -159,12 +158,18 @@ def _decompress(source: Path, destination: Path) -> str:
     return digest.hexdigest()
 
 
-def _sha256_unpacked(path: Path) -> str:
+def _sha256_unpacked(path: Path, stop: Event | None) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
         while piece := reader.read(_PIECE):
+            _go_on(stop)
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _go_on(stop: Event | None) -> None:
+    if stop is not None and stop.is_set():
+        raise Stopped
 
 
 # -- keys --------------------------------------------------------------------------------------------------
