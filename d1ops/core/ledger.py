@@ -208,8 +208,9 @@ class Event:
     id: int = 0
 
 
-def record(event: Event) -> Statement:
-    """Return the statement that appends an event as it is, its ledger id included."""
+def record(event: Event, ledger: str | None = None) -> Statement:
+    """Return the statement that appends an event; with `ledger` one without a ledger id takes that of the row beside
+    it."""
     values = (
         event.at,
         event.kind,
@@ -225,8 +226,11 @@ def record(event: Event) -> Statement:
         event.nonce,
         event.rewound_by,
     )
+    cells = [f"?{number}" for number, _ in enumerate(values, 1)]
+    if ledger is not None:
+        cells[3] = f"ifnull(?4, (SELECT id FROM {quote_identifier(ledger)} WHERE name = ?3))"
     columns = HISTORY_COLUMNS.removeprefix("id, ")
-    return Statement(f"INSERT INTO {HISTORY} ({columns}) VALUES ({', '.join('?' * len(values))})", values)
+    return Statement(f"INSERT INTO {HISTORY} ({columns}) VALUES ({', '.join(cells)})", values)
 
 
 def ledger_from_rows(rows: Iterable[Row]) -> tuple[LedgerRow, ...]:

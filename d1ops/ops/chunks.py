@@ -16,14 +16,14 @@ from d1ops.core import assertions, figures
 from d1ops.core.chunked import Key, Strays, ranges, require_fitting, written_by
 from d1ops.core.contents import Form, contents
 from d1ops.core.figures import Counted, Figure
-from d1ops.core.ledger import CHUNKED, CHUNKED_DDL, HISTORY_DDL, ledger_change, ledger_ddl
+from d1ops.core.ledger import CHUNKED, CHUNKED_DDL, HISTORY_DDL, ledger_change, ledger_ddl, record
 from d1ops.core.rehearsal import rehearse
 from d1ops.core.schema import SCHEMA_TEXT_SQL
 from d1ops.core.sql import fold, quote_identifier
 from d1ops.core.values import Statement
 from d1ops.errors import D1opsError, LedgerRefused, OutcomeUnknown, PiecesLeft, ScriptError, StatementRejected
 from d1ops.ops import probe
-from d1ops.ops.guard import Batch, Chunk, StepGuard, closing, insert_event, opening
+from d1ops.ops.guard import Batch, Chunk, StepGuard, closing, opening
 from d1ops.ops.look import look
 from d1ops.ops.refusal import explain
 
@@ -233,7 +233,7 @@ class _Run:
         ledger = self.workspace.ledger
         after = closing(self._guard(chunk))
         after += [Statement(f"DROP TABLE {CHUNKED}"), ledger_change(ledger, self.step.kind, self.step.migration.file)]
-        after.append(insert_event(event, ledger))
+        after.append(record(event, ledger))
         if self.index < len(self.prepared.plan.steps) - 1:
             after.append(Statement(f"SELECT {SCHEMA_TEXT_SQL}", (None, ledger.lower())))
         return Batch(self._before(chunk, done_to), chunk.script if chunk else (), tuple(after))

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 from d1ops.core import assertions, figures
 from d1ops.core.assertions import GUARD, GUARD_DDL, Assertion
 from d1ops.core.deferral import END_OF_DEFERRAL, defers
-from d1ops.core.ledger import HISTORY, HISTORY_DDL, ledger_change, ledger_ddl
+from d1ops.core.ledger import HISTORY_DDL, ledger_change, ledger_ddl, record
 from d1ops.core.schema import SCHEMA_TEXT_SQL
-from d1ops.core.sql import quote_identifier
 from d1ops.core.values import Statement
 from d1ops.ops import probe
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from d1ops.ops.change import Prepared
     from d1ops.ops.workspace import Workspace
 
-__all__ = ["GUARD", "Batch", "StepGuard", "batch_of", "insert_event"]
+__all__ = ["GUARD", "Batch", "StepGuard", "batch_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def batch_of(
     before += [assertions.content_is(content) for content in held.contents]
     before += opening(held)
     after = [*closing(held), ledger_change(workspace.ledger, step.kind, step.migration.file)]
-    after.append(insert_event(event, workspace.ledger))
+    after.append(record(event, workspace.ledger))
     if defers(step.script.statements):
         after.append(Statement(END_OF_DEFERRAL))
     if not is_last:
@@ -142,28 +141,3 @@ def closing(held: StepGuard) -> list[Statement | Assertion]:
         place = len(held.bounds)
         found.append(figures.changed_as_rehearsed(place, held.changes, held.bounds, held.times))
     return [*found, Statement(f"DROP TABLE {GUARD}")]
-
-
-def insert_event(event: Event, ledger: str) -> Statement:
-    """Return the statement that appends an event; a migrate event takes the id of the ledger row beside it."""
-    ledger_id = f"(SELECT id FROM {quote_identifier(ledger)} WHERE name = ?3)"
-    return Statement(
-        f"INSERT INTO {HISTORY} (at, kind, migration, ledger_id, checksum, schema_before, schema_after, bookmark,"
-        f" backup, actor, tool, nonce, rewound_by) VALUES (?1, ?2, ?3, ifnull(?4, {ledger_id}), ?5, ?6, ?7, ?8, ?9,"
-        " ?10, ?11, ?12, ?13)",
-        (
-            event.at,
-            event.kind,
-            event.migration,
-            event.ledger_id,
-            event.checksum,
-            event.schema_before,
-            event.schema_after,
-            event.bookmark,
-            event.backup,
-            event.actor,
-            event.tool,
-            event.nonce,
-            event.rewound_by,
-        ),
-    )

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import d1ops
-from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind
+from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind, record
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.restoring import MARK, Part, parts, removals
 from d1ops.core.schema import SCHEMA_TEXT_SQL, Schema
@@ -31,7 +31,6 @@ from d1ops.errors import (
 )
 from d1ops.ops import backup as backups
 from d1ops.ops import journal, probe
-from d1ops.ops.guard import insert_event
 from d1ops.ops.load_mark import MARK_COLUMNS, MARK_DDL, UnderWay, under_way
 from d1ops.ops.look import look, require_none_under_way
 from d1ops.ops.rehearse import clone_of
@@ -354,7 +353,7 @@ def _finish(workspace: Workspace, mark: UnderWay, backup: VerifiedBackup, number
     tail = [replace(each, rewound_by=each.rewound_by or mark.nonce) for each in mark.tail if each.nonce not in known]
     statements = [
         *([] if after.everything.has_table(HISTORY) else [Statement(HISTORY_DDL)]),
-        *(insert_event(each, workspace.ledger) for each in (*tail, event)),
+        *(record(each, workspace.ledger) for each in (*tail, event)),
         Statement(f"DROP TABLE {MARK}"),
     ]
     try:
