@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from d1ops.cli.text import columns, count
+from d1ops.core.sql import quote_if_needed
 from d1ops.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from d1ops.config.model import Settings
     from d1ops.core.audit.advice.advise import Advice, Effect
     from d1ops.core.audit.advice.money import Bill, Prices
-    from d1ops.core.audit.finding import Finding
+    from d1ops.core.audit.finding import Finding, Severity
     from d1ops.core.workload import Workload
     from d1ops.ops.advise import Written
     from d1ops.ops.audit import Audited
@@ -36,6 +37,8 @@ class Wish:
     min_rows_saved: int
     write_migration: bool
     name: str | None
+    least: Severity
+    """What a finding weighs whose proposal goes into the migration."""
 
     def check(self) -> None:
         """Raise UsageError for options that do nothing without another."""
@@ -128,6 +131,7 @@ def advise(
             advice,
             wish.name,
             everything=wish.advice,
+            least=wish.least,
         )
         call.note(migration=None if written is None else asdict(written))
         lines += ["", *_written(call, written)]
@@ -139,8 +143,13 @@ def _with_advice(finding: Finding, advice: Advice) -> Finding:
     effect = next((one for one in advice.effects if one.query == finding.query and one.is_mended), None)
     if effect is None or not effect.indexes or not _is_of(finding, effect):
         return finding
-    made = "\n".join(index.create_sql for index in advice.indexes if index.name in effect.indexes)
-    return replace(finding, fix_sql=finding.fix_sql or made, facts={**finding.facts, "plan_after": effect.plan_after})
+    made = [index for index in advice.indexes if index.name in effect.indexes]
+    return replace(
+        finding,
+        fix_sql="\n".join(index.create_sql for index in made),
+        rollback_sql="\n".join(f"DROP INDEX IF EXISTS {quote_if_needed(index.name)};" for index in made),
+        facts={**finding.facts, "plan_after": effect.plan_after},
+    )
 
 
 def _is_of(finding: Finding, effect: Effect) -> bool:
@@ -217,9 +226,10 @@ def _written(call: Call, written: Written | None) -> list[str]:
     if written is None:
         return ["nothing to mend: no migration written"]
     lines = [f"migration: {written.migration}", f"rollback:  {written.rollback}"]
-    lines += [f"  not in it, because it does more than make or drop an index: {sql}" for sql in written.unmended]
+    lines += [f"  not in it, left to you: {sql}" for sql in written.unmended]
     return [
         *lines,
         f"  tried on a mirror: mends {count(len(written.mended), 'finding')}",
+        *(f"  but afterwards there is {key}" for key in written.new),
         f"  next: {call.command('migrate')}",
     ]

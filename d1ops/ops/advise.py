@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from d1ops.core.audit.advice import advise as core
 from d1ops.core.audit.advice.advise import Need, workload_tables
 from d1ops.core.audit.advice.mend import Change, mend
-from d1ops.core.audit.rules import foreign_key_without_index
+from d1ops.core.audit.finding import Severity
+from d1ops.core.audit.rules import defeated_index, foreign_key_without_index
 from d1ops.core.ledger import State
 from d1ops.errors import UsageError
 from d1ops.ops.look import look
@@ -40,6 +41,7 @@ class Written:
     statements: tuple[str, ...]
     mended: tuple[str, ...]
     unmended: tuple[str, ...]
+    new: tuple[str, ...] = ()
 
 
 def advise(
@@ -78,11 +80,12 @@ def write_migration(
     name: str | None,
     *,
     everything: bool = False,
+    least: Severity = Severity.WARNING,
 ) -> Written | None:
     """Write the next migration and its rollback; None if nothing is to do.
 
-    It mends `findings`: what they propose, and the advised indexes for the foreign keys and queries that they are
-    about, or with `everything` all that is advised.
+    It mends `findings`: the advised indexes for the foreign keys and queries that they are about, or with `everything`
+    all that is advised, and what else those of at least the severity `least` propose, within the budget of the advice.
 
     No file is overwritten. Raises UsageError while migrations are pending, because the audit does not know what they
     do, and for a name that is no file's; HumanNeeded when the migration does not mend what it should.
@@ -102,7 +105,15 @@ def write_migration(
         for index in advice.indexes
         if everything or index.foreign_keys or about.intersection(index.queries)
     ]
-    wanted = [finding for finding in findings if finding.rule != foreign_key_without_index.ID]
+    # A table that has its number of indexes gets none by another way.
+    full = {one.rpartition(" (")[0] for one in advice.over_budget}
+    wanted = [
+        finding
+        for finding in findings
+        if finding.rule != foreign_key_without_index.ID
+        and finding.severity.rank >= least.rank
+        and not (finding.rule == defeated_index.ID and finding.table in full)
+    ]
     made = mend(audited.schema, audited.statistics, workload.queries, workspace.ledger, wanted, advised)
     if made is None:
         return None
@@ -112,7 +123,7 @@ def write_migration(
     migration = f"{migrations_folder}/{label}_{name or NAME}.sql"
     rollback = f"{workspace.rollbacks_folder}/{label}_rollback.sql"
     _write_both(project / migration, made.migration, project / rollback, made.rollback)
-    return Written(migration, rollback, made.statements, made.mended, made.unmended)
+    return Written(migration, rollback, made.statements, made.mended, made.unmended, made.new)
 
 
 def _write_both(migration: Path, text: str, rollback: Path, rollback_text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import apsw
@@ -278,6 +279,39 @@ def test_what_a_new_index_makes_superfluous_is_a_finding_and_not_dropped_unasked
     assert again is not None
     assert again.statements == ("DROP INDEX IF EXISTS old;",)
     assert "CREATE INDEX old ON t (a);" in again.rollback
+
+
+def test_what_the_advice_mends_is_not_mended_once_more() -> None:
+    engine = Engine.memory()
+    with engine.unlimited():
+        engine.ask("CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT UNIQUE)")
+    queries = parse_queries(b"SELECT * FROM users WHERE lower(email) = lower(?1);", "q.sql")
+    findings = audit(schema_of(engine), (), queries, LEDGER).findings
+    assert [one.rule for one in findings if one.fix_sql] == ["defeated-index"]
+    own = Change("CREATE INDEX IF NOT EXISTS idx_users_lower_email ON users (lower(email));", ("serves a query",))
+    made = mend(schema_of(engine), (), queries, LEDGER, findings, [own])
+    assert made is not None
+    assert (made.statements, made.new) == ((own.sql,), ())
+    assert {one.key for one in findings if one.fix_sql} <= set(made.mended)
+
+
+def test_an_index_is_not_dropped_where_a_query_would_get_a_warning() -> None:
+    engine = Engine.memory()
+    with engine.unlimited():
+        engine.ask("CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b INT)")
+        engine.ask("CREATE INDEX i ON t (a)")
+        engine.ask("CREATE INDEX j ON t (b)")
+    queries = parse_queries(b"-- name: by a\nSELECT * FROM t WHERE a = ?1;", "q.sql")
+    (unused,) = audit(schema_of(engine), (), queries, LEDGER).findings
+    assert unused.index == "j"
+    both = "DROP INDEX IF EXISTS j; DROP INDEX IF EXISTS i;"
+    other = Change("CREATE INDEX IF NOT EXISTS other ON t (a + b);", ("asked for",))
+    made = mend(schema_of(engine), (), queries, LEDGER, [replace(unused, fix_sql=both)], [other])
+    assert made is not None
+    assert (made.statements, made.unmended, made.new) == ((other.sql,), (both,), ())
+    told = mend(schema_of(engine), (), queries, LEDGER, (), [Change("DROP INDEX i;", ("asked for",))])
+    assert told is not None
+    assert [key.partition(" ")[0] for key in told.new] == ["full-scan"]
 
 
 def test_a_proposal_that_does_more_than_indexes_is_left_to_a_person() -> None:

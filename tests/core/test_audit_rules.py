@@ -168,6 +168,74 @@ def test_an_index_without_a_use_is_found_when_queries_are_known() -> None:
 
 # -- foreign keys that SQLite cannot check -------------------------------------------------------------
 
+USED = "CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b INT, c INT, n TEXT);"
+
+
+@pytest.mark.parametrize(
+    ("script", "query", "gone"),
+    [
+        ("CREATE INDEX i ON t (a); CREATE INDEX j ON t (a);", "SELECT * FROM t WHERE a = ?", {"j"}),
+        ("CREATE INDEX ac ON t (a, c); CREATE INDEX a ON t (a);", "SELECT * FROM t WHERE a = ?", {"a"}),
+        ("CREATE INDEX a ON t (a); CREATE INDEX ac ON t (a, c);", "SELECT * FROM t WHERE a = ?", {"a"}),
+        ("CREATE INDEX i ON t (a); CREATE INDEX j ON t (a);", "SELECT * FROM t WHERE id = ?", {"i", "j"}),
+        (
+            "CREATE INDEX i ON t (n COLLATE NOCASE); CREATE INDEX j ON t (n COLLATE NOCASE);",
+            "SELECT id FROM t WHERE n LIKE ?",
+            {"j"},
+        ),
+        # Where a plan could depend on a value, SQLite compiles a statement twice.
+        (
+            "CREATE INDEX i ON t (a); CREATE INDEX j ON t (b) WHERE n = 'x';",
+            "DELETE FROM t WHERE a = ? AND n = ?",
+            {"j"},
+        ),
+        # What the remedy needs is in use.
+        ("CREATE UNIQUE INDEX k ON t (b); CREATE INDEX i ON t (n);", "SELECT * FROM t WHERE lower(n) = ?", set()),
+        # Nobody knows what a query that does not compile would use.
+        ("CREATE INDEX i ON t (a);", "SELECT absent FROM t WHERE a = ?", set()),
+        # The schema asks for rows too.
+        (
+            "CREATE INDEX i ON t (a); CREATE VIEW v AS SELECT * FROM t WHERE a > 5;",
+            "SELECT * FROM t WHERE id = ?",
+            set(),
+        ),
+        (
+            "CREATE INDEX ac ON t (a, c); CREATE INDEX a ON t (a);"
+            " CREATE VIEW v AS SELECT * FROM t INDEXED BY a WHERE a > 5;",
+            "SELECT * FROM t WHERE a = ? AND c = ?",
+            set(),
+        ),
+        (
+            "CREATE TABLE log (t_id INTEGER, at); CREATE INDEX i ON log (t_id); CREATE TRIGGER gone AFTER DELETE ON t"
+            " BEGIN DELETE FROM log WHERE t_id = old.id; END;",
+            "SELECT * FROM t WHERE id = ?",
+            set(),
+        ),
+        (
+            "CREATE TABLE log (t_id INTEGER, at); CREATE INDEX i ON log (t_id);"
+            " CREATE TRIGGER moved AFTER UPDATE OF b ON t BEGIN"
+            " INSERT INTO log SELECT new.id, count(*) FROM log INDEXED BY i WHERE t_id = new.id; END;",
+            "SELECT * FROM t WHERE id = ?",
+            set(),
+        ),
+        (
+            "CREATE TABLE log (t_id INTEGER, at); CREATE INDEX i ON log (t_id); CREATE VIEW v AS SELECT * FROM t;"
+            " CREATE TRIGGER into_v INSTEAD OF UPDATE ON v BEGIN DELETE FROM log WHERE t_id = old.id; END;",
+            "SELECT * FROM t WHERE id = ?",
+            set(),
+        ),
+    ],
+)
+def test_only_what_nothing_needs_may_go_and_all_that_goes_may_go_at_once(
+    script: str, query: str, gone: set[str]
+) -> None:
+    script = USED + script
+    findings = audited(script, f"-- name: q\n{query};\n").findings
+    drops = [one for one in findings if one.fix_sql and one.fix_sql.startswith("DROP INDEX")]
+    assert {one.index for one in drops} == gone
+    after = audited(script + "".join(one.fix_sql or "" for one in drops), f"-- name: q\n{query};\n").findings
+    assert {one.key for one in after} <= {one.key for one in findings}
+
 
 @given(st.randoms(use_true_random=False))
 def test_a_foreign_key_is_broken_when_an_insert_says_so(random: Random) -> None:

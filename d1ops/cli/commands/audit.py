@@ -134,6 +134,7 @@ def audit(
     from d1ops.cli import advice as advising
     from d1ops.cli.documents import target_document
     from d1ops.cli.reports import build, files
+    from d1ops.core.audit.finding import Severity
     from d1ops.core.audit.sift import baseline_text, sift
     from d1ops.ops import audit as use_case
     from d1ops.ops.workspace import read_catalog
@@ -147,6 +148,7 @@ def audit(
         min_rows_saved,
         write_migration,
         name,
+        Severity.INFO if fail_on is FailOn.INFO else Severity.WARNING,
     )
     wish.check()
     paths = report or []

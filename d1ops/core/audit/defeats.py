@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from d1ops.core.audit.plans import PlanRefused, plan_of, trees_of
+from d1ops.core.audit.plans import PlanRefused, plan_of, trees_of, with_pattern
 from d1ops.core.audit.proposals import Draft, trial_names
 from d1ops.core.engine import Engine
 from d1ops.core.mirror import build_mirror, load_statistics
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from d1ops.core.schema import Schema
     from d1ops.core.sql import Token
     from d1ops.core.values import Row
-
-_PREFIX = "a%"
-"""A pattern that begins with a letter: the best that a LIKE can be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +213,8 @@ def _served_when_bare(engine: Engine, trees: Mapping[int, Tree], attempt: _Attem
     """Return the index that the bare column uses, where the table is then not read whole."""
     before = attempt.planned.plan
     assert before is not None
-    value = "a*" if attempt.is_like else None
     try:
-        after = plan_of(engine, attempt.bare, len(attempt.planned.query.parameters), trees, value)
+        after = _plan(engine, attempt.bare, attempt, trees)
     except PlanRefused:
         return None
     if _whole_reads(after, attempt.table.name) >= _whole_reads(before, attempt.table.name):
@@ -226,6 +222,11 @@ def _served_when_bare(engine: Engine, trees: Mapping[int, Tree], attempt: _Attem
     gained = {tree.index for tree in after.reads if tree.table == attempt.table.name}
     named = [i.name for i in attempt.table.indexes if i.name in gained and _begins_with(i.terms[0].name, attempt)]
     return named[0] if named else None
+
+
+def _plan(engine: Engine, sql: str, attempt: _Attempt, trees: Mapping[int, Tree]) -> Plan:
+    parameters = len(attempt.planned.query.parameters)
+    return plan_of(engine, *(with_pattern(sql) if attempt.is_like else (sql, parameters)), trees)
 
 
 def _holds_a_row(draft: Draft, table: Table, name: str) -> bool:
@@ -276,8 +277,7 @@ def _fixes(
         before, made_as = attempt.planned.plan, made.get(attempt.draft)
         if before is None or made_as is None:
             continue
-        value = _PREFIX if attempt.is_like else None
-        after = plan_of(mirror, attempt.planned.query.sql, len(attempt.planned.query.parameters), trees, value)
+        after = _plan(mirror, attempt.planned.query.sql, attempt, trees)
         uses = any(tree.index == made_as for tree in after.reads)
         if uses and _whole_reads(after, attempt.table.name) < _whole_reads(before, attempt.table.name):
             found[attempt] = attempt.draft

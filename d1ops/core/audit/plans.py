@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
+from d1ops.core.sql import quote_text, tokens
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -84,14 +86,16 @@ def trees_of(engine: Engine, tables: frozenset[str]) -> dict[int, Tree]:
     return found
 
 
-def plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree], value: str | None = None) -> Plan:
+def plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree]) -> Plan:
     """Plan a query that takes `parameters` values under D1's rules; nothing is executed.
 
-    `value` is bound to all of them: SQLite looks at the pattern of a LIKE before it plans. Raises PlanRefused when it
-    does not compile.
+    Raises PlanRefused when it does not compile.
     """
-    values = (value,) * parameters or None
+    values = (None,) * parameters or None
     run = engine.connection.execute
+    # SQLite compiles a statement again once a value is bound that its plan could depend on, and the listing of the
+    # second program has no lines. With its stability guarantee no plan depends on a value.
+    engine.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     try:
         rows = list(run(sql, values, can_cache=False, explain=2))
         # In the program of an EXPLAIN QUERY PLAN the lines of the plan are instructions.
@@ -106,6 +110,40 @@ def plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree]
         aggregates=any(step.opcode in ("AggStep", "Count") for step in steps),
         reads=frozenset(_reads(steps, trees)),
     )
+
+
+def best_plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree]) -> Plan:
+    """Plan a query as `plan_of` does, and where it reads something whole, with patterns that begin with a letter given
+    to its LIKEs: where an index serves those, somebody made it for them."""
+    plan = plan_of(engine, sql, parameters, trees)
+    if not plan.whole_reads or not parameters:
+        return plan
+    text, left = with_pattern(sql)
+    if text == sql:
+        return plan
+    return min(plan, plan_of(engine, text, left, trees), key=lambda plan: len(plan.whole_reads))
+
+
+_PATTERNS = {"LIKE": "a%", "GLOB": "a*"}
+"""Patterns that begin with a letter: the best that can be asked for."""
+
+
+def with_pattern(sql: str) -> tuple[str, int]:
+    """Return a query with a pattern in the place of every parameter that follows a LIKE or a GLOB, and how many
+    parameters it still takes."""
+    pieces: list[str] = []
+    count = 0
+    pattern: str | None = None
+    for token in tokens(sql):
+        if token.kind == "parameter" and pattern is not None:
+            pieces.append(quote_text(pattern))
+        else:
+            pieces.append(token.text)
+            if token.kind == "parameter":
+                count = max(count, int(token.text[1:])) if token.text[1:].isdecimal() else count + 1
+        if token.kind not in ("space", "comment"):
+            pattern = _PATTERNS.get(token.upper)
+    return "".join(pieces), count
 
 
 def indented(rows: Iterable[Sequence[Value]]) -> tuple[str, ...]:

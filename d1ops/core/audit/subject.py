@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.audit.defeats import find_defeats
 from d1ops.core.audit.foreign_keys import judge_foreign_keys
-from d1ops.core.audit.plans import PlanRefused, plan_of, trees_of
+from d1ops.core.audit.inner import inner_queries
+from d1ops.core.audit.plans import PlanRefused, best_plan_of, trees_of
 from d1ops.core.audit.rows import Source, statistics_rows
 from d1ops.core.audit.surplus import find_surplus
 from d1ops.core.audit.tables import read_tables
 from d1ops.core.mirror import build_mirror, load_statistics
 from d1ops.core.schema import Schema
-from d1ops.core.sql import significant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,15 +57,17 @@ class Subject:
     """What is audited.
 
     `tables` are the user's own, virtual ones included; `shapes` are the ordinary ones of them, with their columns and
-    indexes. `rows` are the rows of a table as far as they are known, `known_rows` those that do not come from
-    statistics. `statistics` are the rows of `sqlite_stat1`. `expected` is the schema that the applied migrations
-    build, None where nobody can say. `remote_plans` are the target's own plans, where they were asked for.
+    indexes. `inner_queries` are those of the schema itself, of its views and triggers. `rows` are the rows of a table
+    as far as they are known, `known_rows` those that do not come from statistics. `statistics` are the rows of
+    `sqlite_stat1`. `expected` is the schema that the applied migrations build, None where nobody can say.
+    `remote_plans` are the target's own plans, where they were asked for.
     """
 
     schema: Schema
     tables: frozenset[str]
     foreign_keys: tuple[ForeignKey, ...]
     queries: tuple[PlannedQuery, ...]
+    inner_queries: tuple[PlannedQuery, ...] = ()
     shapes: Mapping[str, Table] = field(default_factory=dict)
     surplus: tuple[Surplus, ...] = ()
     defeats: tuple[Defeat, ...] = ()
@@ -120,19 +122,22 @@ def examine(
     try:
         keys = judge_foreign_keys(mirror, shapes)
         trees = trees_of(mirror, tables)
-        bare = [_plan(mirror, query, trees) for query in queries]
+        everything = [*queries, *inner_queries(mirror, schema, shapes)]
+        bare = [_plan(mirror, query, trees) for query in everything]
         told = bare
         if statistics:
             load_statistics(mirror, statistics)
-            told = [_plan(mirror, query, trees) for query in queries]
-        planned = tuple(map(_planned, queries, told, bare))
+            told = [_plan(mirror, query, trees) for query in everything]
+        all_planned = tuple(map(_planned, everything, told, bare))
+        planned, inner = all_planned[: len(queries)], all_planned[len(queries) :]
         return Subject(
             schema=schema,
             tables=tables,
             foreign_keys=keys,
             queries=planned,
+            inner_queries=tuple(one for one in inner if one.plan is not None),
             shapes=shapes,
-            surplus=find_surplus(schema, shapes, keys, planned, statistics),
+            surplus=find_surplus(schema, shapes, keys, all_planned, statistics),
             defeats=find_defeats(mirror, schema, shapes, planned, statistics, trees),
             rows={**(known_rows or {}), **statistics_rows(statistics), **_counted(known_rows or {})},
             known_rows=known_rows or {},
@@ -154,15 +159,9 @@ def _user_tables(mirror: Engine, schema: Schema, ledger: str) -> frozenset[str]:
 
 def _plan(mirror: Engine, query: Query, trees: Mapping[int, Tree]) -> Plan | PlanRefused:
     try:
-        plan = plan_of(mirror, query.sql, len(query.parameters), trees)
-        if plan.whole_reads and query.parameters and any(token.upper == "LIKE" for token in significant(query.sql)):
-            # SQLite plans a LIKE by the pattern that is bound. Where an index serves patterns that begin with a
-            # letter, somebody made it for them.
-            prefixed = plan_of(mirror, query.sql, len(query.parameters), trees, "a%")
-            plan = min(plan, prefixed, key=lambda plan: len(plan.whole_reads))
+        return best_plan_of(mirror, query.sql, len(query.parameters), trees)
     except PlanRefused as refusal:
         return refusal
-    return plan
 
 
 def _planned(query: Query, told: Plan | PlanRefused, bare: Plan | PlanRefused) -> PlannedQuery:

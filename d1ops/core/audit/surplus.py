@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Finding
 from d1ops.core.audit.foreign_keys import judge_references
-from d1ops.core.audit.plans import PlanRefused, plan_of, trees_of
+from d1ops.core.audit.plans import PlanRefused, best_plan_of, trees_of
 from d1ops.core.mirror import build_mirror, load_statistics
 from d1ops.core.schema import Schema
 from d1ops.core.sql import fold, is_read, quote_if_needed, significant, unquote
@@ -179,7 +179,7 @@ def _needed_by_queries(
         if before is None or not used:
             continue
         try:
-            after = plan_of(mirror, one.query.sql, len(one.query.parameters), trees)
+            after = best_plan_of(mirror, one.query.sql, len(one.query.parameters), trees)
         except PlanRefused:  # INDEXED BY names it
             needed |= used
             continue

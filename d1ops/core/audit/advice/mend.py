@@ -1,13 +1,13 @@
 """The migration that mends findings, and its rollback, both tried before anybody sees them.
 
-On a mirror of the target the migration is applied and the schema audited again: the findings must be gone. An index
-that it makes superfluous shows then, and is dropped too. Afterwards the rollback must bring back the schema that was
-there.
+On a mirror of the target the advised indexes are made and the schema audited again: what findings propose is only done
+for those that are still there. In the end they must be gone, and no query may have got a warning that it did not have:
+no index is dropped then. Afterwards the rollback must bring back the schema that was there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Severity
@@ -42,7 +42,8 @@ class Change:
 class Mended:
     """A migration and its rollback as text, the keys of the findings that it mends, and what it does not mend.
 
-    `unmended` are proposals that do more than make or drop an index: they need a person.
+    `unmended` are proposals that need a person: they do more than make or drop an index, or with them a query reads
+    more. `new` are the keys of warnings that are there afterwards and were not before.
     """
 
     migration: str
@@ -50,6 +51,7 @@ class Mended:
     statements: tuple[str, ...]
     mended: tuple[str, ...]
     unmended: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
 
 
 def mend(
@@ -64,13 +66,40 @@ def mend(
 
     Raises HumanNeeded when a finding is still there afterwards, or the rollback does not bring the schema back.
     """
-    before = {finding.key: finding for finding in audit(schema, statistics, queries, ledger).findings}
-    engine = build_mirror(schema.objects, statistics=statistics)
-    try:
+    before = audit(schema, statistics, queries, ledger).findings
+    trial = _Trial(schema, statistics, queries, ledger, before)
+    mended = trial.run(findings, advised)
+    if mended is None or not mended.new:
+        return mended
+    drops = [one.fix_sql for one in findings if one.fix_sql is not None and _drops(one.fix_sql)]
+    kept = trial.run([one for one in findings if one.fix_sql not in drops], advised)
+    if kept is None or len(kept.new) >= len(mended.new):
+        return mended
+    return replace(kept, unmended=(*kept.unmended, *dict.fromkeys(drops)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    schema: Schema
+    statistics: Sequence[Row]
+    queries: Sequence[Query]
+    ledger: str
+    before: Sequence[Finding]
+
+    def run(self, findings: Sequence[Finding], advised: Sequence[Change]) -> Mended | None:
+        engine = build_mirror(self.schema.objects, statistics=self.statistics)
+        try:
+            return self._run(engine, findings, advised)
+        finally:
+            engine.close()
+
+    def _run(self, engine: Engine, findings: Sequence[Finding], advised: Sequence[Change]) -> Mended | None:
         start = schema_of(engine)
+        known = {finding.key for finding in self.before}
         done: list[Change] = []
         unmended: list[str] = []
-        wanted = [*advised, *_changes(findings)]
+        asked = {finding.key for finding in findings}
+        wanted = list(advised)
         for _ in range(MOST_ROUNDS):
             for change in wanted:
                 if change.sql in (one.sql for one in done):
@@ -80,9 +109,9 @@ def mend(
                     done.append(change)
                 elif applied is False and change.sql not in unmended:
                     unmended.append(change.sql)
-            after = audit(schema_of(engine), statistics, queries, ledger).findings
+            after = audit(schema_of(engine), self.statistics, self.queries, self.ledger).findings
             # What the new indexes make superfluous is new, and goes too.
-            wanted = _changes([one for one in after if one.key not in before and one.severity is not Severity.INFO])
+            wanted = _changes([one for one in after if one.key in asked or (one.key not in known and _weighs(one))])
             if all(change.sql in unmended for change in wanted):
                 break
         if not done:
@@ -93,13 +122,31 @@ def mend(
             raise HumanNeeded(
                 f"the migration would not mend {left[0]}", hint="write it by hand; d1ops audit shows the finding"
             )
-        mended = tuple(key for key in before if key not in still)
         undo = _undo(start, schema_of(engine))
         texts = _text(done), _rollback_text(undo)
-        _prove(schema, statistics, texts, schema_of(engine))
-        return Mended(*texts, tuple(one.sql for one in done), mended, tuple(unmended))
-    finally:
-        engine.close()
+        _prove(self.schema, self.statistics, texts, schema_of(engine))
+        return Mended(
+            *texts,
+            tuple(one.sql for one in done),
+            tuple(dict.fromkeys(one.key for one in self.before if one.key not in still)),
+            tuple(unmended),
+            tuple(one.key for one in self._new(after)),
+        )
+
+    def _new(self, after: Sequence[Finding]) -> list[Finding]:
+        """Return the warnings about what had none."""
+        warned = {(one.query, one.path) if one.query else one.key for one in self.before if _weighs(one)}
+        return [
+            one for one in after if _weighs(one) and ((one.query, one.path) if one.query else one.key) not in warned
+        ]
+
+
+def _weighs(finding: Finding) -> bool:
+    return finding.severity is not Severity.INFO
+
+
+def _drops(sql: str) -> bool:
+    return sql.upper().startswith("DROP INDEX")
 
 
 def _changes(findings: Sequence[Finding]) -> list[Change]:
