@@ -7,7 +7,7 @@ no index is dropped then. Afterwards the rollback must bring back the schema tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Severity
@@ -71,11 +71,8 @@ def mend(
     mended = trial.run(findings, advised)
     if mended is None or not mended.new:
         return mended
-    drops = [one.fix_sql for one in findings if one.fix_sql is not None and _drops(one.fix_sql)]
-    kept = trial.run([one for one in findings if one.fix_sql not in drops], advised)
-    if kept is None or len(kept.new) >= len(mended.new):
-        return mended
-    return replace(kept, unmended=(*kept.unmended, *dict.fromkeys(drops)))
+    kept = trial.run(findings, advised, may_drop=False)
+    return kept if kept is not None and len(kept.new) < len(mended.new) else mended
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +83,16 @@ class _Trial:
     ledger: str
     before: Sequence[Finding]
 
-    def run(self, findings: Sequence[Finding], advised: Sequence[Change]) -> Mended | None:
+    def run(self, findings: Sequence[Finding], advised: Sequence[Change], *, may_drop: bool = True) -> Mended | None:
         engine = build_mirror(self.schema.objects, statistics=self.statistics)
         try:
-            return self._run(engine, findings, advised)
+            return self._run(engine, findings, advised, may_drop=may_drop)
         finally:
             engine.close()
 
-    def _run(self, engine: Engine, findings: Sequence[Finding], advised: Sequence[Change]) -> Mended | None:
+    def _run(
+        self, engine: Engine, findings: Sequence[Finding], advised: Sequence[Change], *, may_drop: bool
+    ) -> Mended | None:
         start = schema_of(engine)
         known = {finding.key for finding in self.before}
         done: list[Change] = []
@@ -104,7 +103,7 @@ class _Trial:
             for change in wanted:
                 if change.sql in (one.sql for one in done):
                     continue
-                applied = _apply(engine, change.sql)
+                applied = _apply(engine, change.sql) if may_drop or not _drops(change.sql) else False
                 if applied:
                     done.append(change)
                 elif applied is False and change.sql not in unmended:
