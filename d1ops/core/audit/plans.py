@@ -245,6 +245,7 @@ def _jumps(step: _Step, to: _Step) -> bool:
     return step.p2 == to.address and step.opcode != "Column"
 
 
-_COMPARES = frozenset(("Eq", "Ne", "Lt", "Le", "Gt", "Ge", "If", "IfNot"))
+_COMPARES = frozenset(("Eq", "Ne", "Lt", "Le", "Gt", "Ge", "If", "IfNot", "NotNull", "NotFound"))
+"""What a condition becomes. IsNull is not among them: it also keeps NULL from being looked up in a joined table."""
 
 _JUMPS_BACK = frozenset(("Next", "Prev", "VNext", "SorterNext", "Goto"))
