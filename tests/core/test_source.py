@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +39,10 @@ def reasons(code: str, path: str = "src/a.ts") -> list[str]:
             [("SELECT * FROM t", 0)],
         ),
         ("db.prepare(`SELECT * FROM t WHERE a = ${x} LIMIT ${y}`)", [("SELECT * FROM t WHERE a = ? LIMIT ?", 2)]),
-        ("db.prepare(`SELECT * FROM t WHERE a LIKE '%${x}%'`)", [("SELECT * FROM t WHERE a LIKE ?", 1)]),
+        (
+            "db.prepare(`SELECT * FROM t WHERE a LIKE '%${x}%' AND b = ?`)",
+            [("SELECT * FROM t WHERE a LIKE '%' || ? || '%' AND b = ?", 2)],
+        ),
         ("const r = sql`SELECT a FROM t WHERE b IN (${ids})`", [("SELECT a FROM t WHERE b IN (?)", 1)]),
         ("const r = await sql<Row[]>`SELECT a FROM t WHERE b = ${b}`", [("SELECT a FROM t WHERE b = ?", 1)]),
         ("const N = 3; const r = sql`SELECT a FROM t WHERE b = ${N}`", [("SELECT a FROM t WHERE b = ?", 1)]),
@@ -162,3 +166,60 @@ def test_any_literal_comes_back_as_it_was_written(one: str, other: str) -> None:
         assert [query.sql for query in extract(code.encode(), "a.js").queries] == expected
     for code in (f"db.execute({sql!r})", f"db.execute({sql[:cut]!r} + {sql[cut:]!r})"):
         assert [query.sql for query in extract(code.encode(), "a.py").queries] == expected
+
+
+@pytest.mark.parametrize(
+    ("literal", "expected", "parameters"),
+    [
+        ("'%~%'", "'%' || ? || '%'", 1),
+        ("'%~'", "'%' || ?", 1),
+        ("'_~'", "'_' || ?", 1),
+        ("'~%'", "?", 1),
+        ("'~'", "?", 1),
+        ("'a~%'", "?", 1),
+        ("'%it''s ~''~'", "'%it''s ' || ? || '''' || ?", 2),
+        ("'%''~'''", "'%''' || ? || ''''", 1),
+        ("'%~~?'", "'%' || ? || ? || '?'", 2),
+    ],
+)
+def test_a_literal_keeps_what_stands_around_a_hole(literal: str, expected: str, parameters: int) -> None:
+    start = "SELECT * FROM t WHERE a LIKE "
+    wanted = [(start + expected, parameters)]
+    template, added = literal.replace("~", "${q}"), literal.replace("~", '" + q + "')
+    for path in ("src/a.ts", "src/a.js"):
+        assert found(f"db.prepare(`{start}{template}`)", path) == wanted
+        assert found(f'db.prepare("{start}{added}")', path) == wanted
+    formatted, percent = literal.replace("~", "{q}"), literal.replace("%", "%%").replace("~", "%s")
+    for code in (
+        f'f"{start}{formatted}"',
+        f'"{start}{added}"',
+        f'"{start}{percent}" % q',
+        f'"{start}{formatted}".format(q=q)',
+    ):
+        assert found(f"db.execute({code})", "app/a.py") == wanted
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("SELECT * FROM t WHERE a = 'user:${id}'", ("SELECT * FROM t WHERE a = 'user:' || ?", 1)),
+        ("SELECT * FROM t WHERE a GLOB '*${x}'", ("SELECT * FROM t WHERE a GLOB '*' || ?", 1)),
+        ("SELECT * FROM t WHERE a GLOB '${x}*'", ("SELECT * FROM t WHERE a GLOB ?", 1)),
+        ("SELECT date('now', '-${n} days') FROM t", ("SELECT date('now', '-' || ? || ' days') FROM t", 1)),
+        ("SELECT a ->> '$.${key}' FROM t", ("SELECT a ->> ('$.' || ?) FROM t", 1)),
+    ],
+)
+def test_a_hole_in_any_literal_is_a_part_of_its_value(code: str, expected: tuple[str, int]) -> None:
+    assert found(f"db.prepare(`{code}`)") == [expected]
+
+
+TEXT = st.text(st.sampled_from("a%_' ?é"), max_size=4)
+
+
+@given(st.lists(TEXT, min_size=2, max_size=4), st.lists(TEXT, min_size=4, max_size=4))
+def test_a_literal_put_together_is_the_literal_that_the_program_makes(pieces: list[str], values: list[str]) -> None:
+    doubled = [piece.replace("'", "''") for piece in pieces]
+    (query,) = extract(f"db.prepare(`SELECT '{'${x}'.join(doubled)}' AS made`)".encode(), "a.ts").queries
+    bound = values[: len(pieces) - 1]
+    expected = "".join(piece + value for piece, value in zip(pieces, [*bound, ""], strict=True))
+    assert apsw.Connection(":memory:").execute(query.sql, bound).get == expected

@@ -1,7 +1,8 @@
 """From texts with holes to queries.
 
-A hole is where the program puts something that is known only at run time. It becomes a parameter where a value stands;
-where a name, a keyword or a piece of SQL stands, the text is unresolved.
+A hole is where the program puts something that is known only at run time. It becomes a parameter where a value stands,
+or a part of one, beside the rest of its literal; where a name, a keyword or a piece of SQL stands, the text is
+unresolved.
 """
 
 from __future__ import annotations
@@ -76,6 +77,9 @@ _BEFORE_VALUE = frozenset(
     )
 )
 """What stands before a value and never before a name or a piece of SQL, or so rarely that SQLite sees it."""
+
+_WILDCARDS = {"LIKE": "%_", "GLOB": "*?["}
+"""What a pattern can begin with that leaves nothing to look up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,18 +184,36 @@ def _filled(sql: str) -> tuple[str, int]:
     highest = 0
     for token in tokens(sql):
         text = token.text
-        if (token.kind == "string" and HOLE in text) or (token.kind == "parameter" and not text.startswith("?")):
-            text = "?"
+        if token.kind == "parameter":
+            number = text[1:] if text.startswith("?") else ""
+            text = f"?{number}"
+            highest = max(highest, int(number)) if number else highest + 1
         elif HOLE in text and token.kind != "comment":
-            if text != HOLE or not _is_value(seen):
+            if token.kind == "string":
+                text = _spliced(text, seen)
+            elif text != HOLE or not _is_value(seen):
                 raise Unknown("a name or a piece of SQL is put in at run time")
-            text = "?"
+            highest += text.count(HOLE)
+            text = text.replace(HOLE, "?")
         if token.kind not in ("space", "comment"):
             seen.append(token)
-            if text.startswith("?"):
-                highest = max(highest, int(text[1:])) if text[1:] else highest + 1
         parts.append(text)
     return "".join(parts), highest
+
+
+def _spliced(literal: str, before: Sequence[Token]) -> str:
+    """Return a string literal with holes as its pieces and the holes, joined by `||`.
+
+    A pattern that begins with no wildcard is one hole: SQLite is given the whole of it as a literal, and looks it up in
+    an index as it looks up a parameter, but never an expression.
+    """
+    operator = before[-1].upper if before else ""
+    if operator in _WILDCARDS and literal[1] not in _WILDCARDS[operator]:
+        return HOLE
+    pieces = re.split(f"({HOLE})", literal[1:-1])
+    joined = " || ".join(piece if piece == HOLE else f"'{piece}'" for piece in pieces if piece)
+    # These bind as tightly as || does, and from the left.
+    return f"({joined})" if operator in ("->", "->>") else joined
 
 
 def _is_value(before: Sequence[Token]) -> bool:
