@@ -184,6 +184,9 @@ def text(advice: Advice, months: Sequence[Bill], prices: Prices) -> list[str]:
         for effect in advice.effects:
             if effect.query in index.queries:
                 lines += [f"    {line}" for line in _effect(effect)]
+    # A foreign key's index is advised whatever queries make of it, and the planner may prefer it to a better way.
+    worse = [f"    {line}" for effect in advice.effects if effect.is_worse for line in _effect(effect)]
+    lines += ["", "  reads more with these indexes:", *worse] if worse else []
     lines += [f"  not advised, its table has its number of indexes: {one}" for one in advice.over_budget]
     return [*lines, *_money(months, prices)]
 

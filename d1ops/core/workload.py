@@ -99,7 +99,8 @@ def normalised(sql: str, *, literals: bool = True) -> str:
                 text = token.upper
             case _:
                 text = token.text
-        if text == "?" and words[-2:] == ["?", ","]:
+        # To the log, a literal that a program put together is one.
+        if text == "?" and (words[-2:] == ["?", ","] or (words[-2:] == ["?", "||"] and not literals)):
             words.pop()
             continue
         words.append(text)

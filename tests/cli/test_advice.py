@@ -85,6 +85,31 @@ def test_the_advice_is_readable_and_says_how_it_was_measured(coded: Shell) -> No
     assert f"on backup {backup}" in coded("audit", "--from-source", "src", "--advice", "--measure-on", backup).out
 
 
+def test_what_the_advice_makes_worse_is_said(filled: Shell) -> None:
+    filled.migration(
+        "0004_pairs.sql",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY, k TEXT UNIQUE);\n"
+        "CREATE TABLE t (a INT, b INT, d TEXT REFERENCES p (k), PRIMARY KEY (a, b));\n",
+    )
+    filled.ok("migrate", "--yes")
+    many = "json_each('[" + ",".join(map(str, range(50))) + "]')"
+    filled.write(
+        f"INSERT INTO p (k) SELECT 'k' || value FROM {many}",
+        f"INSERT INTO t SELECT x.value, y.value, 'k' || x.value FROM {many} AS x, {many} AS y",
+    )
+    folder = filled.root / "db" / "queries"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pairs.sql").write_text("SELECT p.id, t.a FROM p JOIN t ON t.a = p.k WHERE t.d = ?;\n")
+    backup = filled.ok("backup", "create", "--format", "json").json["backup"]["id"]
+    argv = ("audit", "--advice", "--measure-on", backup)
+    (effect,) = filled(*argv, "--format", "json").json["advice"]["queries"]
+    assert effect["rows_read_before"] < effect["rows_read_after"]
+    _, _, worse = filled(*argv).out.partition("  reads more with these indexes:\n")
+    figures = f"{effect['rows_read_before']:,.0f} -> {effect['rows_read_after']:,.0f} rows read"
+    assert worse.startswith(f"    'pairs' (db/queries/pairs.sql:1): {figures}")
+    assert "      after:  SEARCH t USING INDEX idx_t_d (d=?)\n" in worse
+
+
 @pytest.mark.parametrize(
     ("argv", "text", "hint"),
     [

@@ -415,6 +415,16 @@ def test_what_defeats_an_index_is_proved_by_the_planner(query: str, index: str |
         assert not {"defeated-index", "full-scan"} & {one.rule for one in report.findings}
 
 
+def test_queries_that_want_the_same_index_are_given_one() -> None:
+    wishes = ["email = ?1 COLLATE NOCASE", "email LIKE ?1", "email = ?1 collate nocase", "note = ?1"]
+    wishes += ["lower(email) = ?1", "LOWER( email ) = ?1"]
+    queries = "\n".join(f"SELECT * FROM users WHERE {wish};" for wish in wishes)
+    assert [finding.fix_sql for finding in found(USERS, "defeated-index", queries)] == [
+        *["CREATE INDEX IF NOT EXISTS idx_users_email ON users (email COLLATE NOCASE);"] * 3,
+        *["CREATE INDEX IF NOT EXISTS idx_users_email_lower ON users (lower(email));"] * 2,
+    ]
+
+
 @pytest.mark.parametrize(
     "query",
     [

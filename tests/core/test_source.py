@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +39,10 @@ def reasons(code: str, path: str = "src/a.ts") -> list[str]:
             [("SELECT * FROM t", 0)],
         ),
         ("db.prepare(`SELECT * FROM t WHERE a = ${x} LIMIT ${y}`)", [("SELECT * FROM t WHERE a = ? LIMIT ?", 2)]),
-        ("db.prepare(`SELECT * FROM t WHERE a LIKE '%${x}%'`)", [("SELECT * FROM t WHERE a LIKE ?", 1)]),
+        (
+            "db.prepare(`SELECT * FROM t WHERE a LIKE '%${x}%' AND b = ?`)",
+            [("SELECT * FROM t WHERE a LIKE '%' || ? || '%' AND b = ?", 2)],
+        ),
         ("const r = sql`SELECT a FROM t WHERE b IN (${ids})`", [("SELECT a FROM t WHERE b IN (?)", 1)]),
         ("const r = await sql<Row[]>`SELECT a FROM t WHERE b = ${b}`", [("SELECT a FROM t WHERE b = ?", 1)]),
         ("const N = 3; const r = sql`SELECT a FROM t WHERE b = ${N}`", [("SELECT a FROM t WHERE b = ?", 1)]),
@@ -52,6 +56,7 @@ def reasons(code: str, path: str = "src/a.ts") -> list[str]:
             [("DELETE FROM t", 0), ("SELECT 1 FROM u", 0)],
         ),
         ("/SELECT/.exec(text); Promise.all([1]); app.get('/select', handler); list.query; session.get(url)", []),
+        ("db.get('some key'); /x/.exec('text'); sql`WHERE a = 1`; db.exec('VACUUM'); db.exec('END')", []),
         ("db.prepare('SELECT \\'it\\\\n\\u0041\\' FROM t')", [("SELECT 'it\\nA' FROM t", 0)]),
         ("db.prepare('SELECT * FROM t WHERE a = :a AND b = @b')", [("SELECT * FROM t WHERE a = ? AND b = ?", 2)]),
         ("db.prepare('INSERT INTO t (a, b) VALUES (?, ' + b + ')')", [("INSERT INTO t (a, b) VALUES (?, ?)", 2)]),
@@ -77,6 +82,12 @@ def test_typescript(code: str, expected: list[tuple[str, int]]) -> None:
         ("db.prepare(build(1))", "it is the result of build()"),
         ("db.prepare(`${verb} FROM t`)", "the beginning of the statement is known only at run time"),
         ("env.DB.exec(lines[0])", "it is an element, known only at run time"),
+        ("env.DB.prepare('SELECTT 1')", "it is no SQL: no statement begins with SELECTT"),
+        ("x.prepare('')", "it is no SQL: it has no statement"),
+        ("env.DB.exec('-- nothing')", "it is no SQL: it has no statement"),
+        ("this.db.query('show tables')", "it is no SQL: no statement begins with SHOW"),
+        ("env.DB.exec('SELECT 1; SELECTT 2; CREATE TABLE t(a)')", "it is no SQL: no statement begins with SELECTT"),
+        ("env.DB.exec(`${verb} t`)", "the beginning of the statement is known only at run time"),
         ("sql`select * from ${users} where ${users.id} = ${id}`", "a name or a piece of SQL is put in at run time"),
     ],
 )
@@ -115,6 +126,8 @@ def test_python(code: str, expected: list[tuple[str, int]]) -> None:
         ("def f(cur):\n    q = 'SELECT 1'\n    q += ' FROM t'\n    cur.execute(q)", "q is assigned more than once"),
         ("cur.execute(f'SELECT * FROM {t}')", "a name or a piece of SQL is put in at run time"),
         ("cur.execute(build())", "it is the result of build()"),
+        ("cur.execute('SELECTT 1')", "it is no SQL: no statement begins with SELECTT"),
+        ("cur.executescript('SELECTT 1')", "it is no SQL: no statement begins with SELECTT"),
         ("from q import Q\ncur.execute(Q)", "Q is not a constant"),
     ],
 )
@@ -162,3 +175,60 @@ def test_any_literal_comes_back_as_it_was_written(one: str, other: str) -> None:
         assert [query.sql for query in extract(code.encode(), "a.js").queries] == expected
     for code in (f"db.execute({sql!r})", f"db.execute({sql[:cut]!r} + {sql[cut:]!r})"):
         assert [query.sql for query in extract(code.encode(), "a.py").queries] == expected
+
+
+@pytest.mark.parametrize(
+    ("literal", "expected", "parameters"),
+    [
+        ("'%~%'", "'%' || ? || '%'", 1),
+        ("'%~'", "'%' || ?", 1),
+        ("'_~'", "'_' || ?", 1),
+        ("'~%'", "?", 1),
+        ("'~'", "?", 1),
+        ("'a~%'", "?", 1),
+        ("'%it''s ~''~'", "'%it''s ' || ? || '''' || ?", 2),
+        ("'%''~'''", "'%''' || ? || ''''", 1),
+        ("'%~~?'", "'%' || ? || ? || '?'", 2),
+    ],
+)
+def test_a_literal_keeps_what_stands_around_a_hole(literal: str, expected: str, parameters: int) -> None:
+    start = "SELECT * FROM t WHERE a LIKE "
+    wanted = [(start + expected, parameters)]
+    template, added = literal.replace("~", "${q}"), literal.replace("~", '" + q + "')
+    for path in ("src/a.ts", "src/a.js"):
+        assert found(f"db.prepare(`{start}{template}`)", path) == wanted
+        assert found(f'db.prepare("{start}{added}")', path) == wanted
+    formatted, percent = literal.replace("~", "{q}"), literal.replace("%", "%%").replace("~", "%s")
+    for code in (
+        f'f"{start}{formatted}"',
+        f'"{start}{added}"',
+        f'"{start}{percent}" % q',
+        f'"{start}{formatted}".format(q=q)',
+    ):
+        assert found(f"db.execute({code})", "app/a.py") == wanted
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("SELECT * FROM t WHERE a = 'user:${id}'", ("SELECT * FROM t WHERE a = 'user:' || ?", 1)),
+        ("SELECT * FROM t WHERE a GLOB '*${x}'", ("SELECT * FROM t WHERE a GLOB '*' || ?", 1)),
+        ("SELECT * FROM t WHERE a GLOB '${x}*'", ("SELECT * FROM t WHERE a GLOB ?", 1)),
+        ("SELECT date('now', '-${n} days') FROM t", ("SELECT date('now', '-' || ? || ' days') FROM t", 1)),
+        ("SELECT a ->> '$.${key}' FROM t", ("SELECT a ->> ('$.' || ?) FROM t", 1)),
+    ],
+)
+def test_a_hole_in_any_literal_is_a_part_of_its_value(code: str, expected: tuple[str, int]) -> None:
+    assert found(f"db.prepare(`{code}`)") == [expected]
+
+
+TEXT = st.text(st.sampled_from("a%_' ?é"), max_size=4)
+
+
+@given(st.lists(TEXT, min_size=2, max_size=4), st.lists(TEXT, min_size=4, max_size=4))
+def test_a_literal_put_together_is_the_literal_that_the_program_makes(pieces: list[str], values: list[str]) -> None:
+    doubled = [piece.replace("'", "''") for piece in pieces]
+    (query,) = extract(f"db.prepare(`SELECT '{'${x}'.join(doubled)}' AS made`)".encode(), "a.ts").queries
+    bound = values[: len(pieces) - 1]
+    expected = "".join(piece + value for piece, value in zip(pieces, [*bound, ""], strict=True))
+    assert apsw.Connection(":memory:").execute(query.sql, bound).get == expected

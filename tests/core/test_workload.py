@@ -52,6 +52,13 @@ def test_the_log_weighs_the_query_that_it_fits_and_adds_the_others() -> None:
     assert sum(entry.observed.rows_read for entry in workload.entries if entry.observed) == 500
 
 
+def test_to_the_log_a_literal_that_is_put_together_is_one() -> None:
+    found = queries("SELECT a FROM t WHERE s LIKE '%' || ? || '%'", "SELECT a FROM t WHERE s = 'of ' || ?")
+    assert len(merge(found).entries) == 2
+    log = [logged("SELECT a FROM t WHERE s LIKE ?", 3), logged("SELECT a FROM t WHERE s = ?", 4)]
+    assert [entry.observed and entry.observed.executions for entry in merge(found, log).entries] == [3, 4]
+
+
 @given(
     st.lists(st.tuples(st.sampled_from(["SELECT ? FROM t", "select 1 from T", "SELECT 2 FROM t"]), st.integers(1, 99)))
 )

@@ -16,6 +16,7 @@ from d1ops.core.audit.plans import PlanRefused, plan_of, trees_of, with_pattern
 from d1ops.core.audit.proposals import Draft, trial_names
 from d1ops.core.engine import Engine
 from d1ops.core.mirror import build_mirror, load_statistics
+from d1ops.core.schema import structure
 from d1ops.core.sql import fold, quote_identifier, quote_if_needed, significant, unquote
 
 if TYPE_CHECKING:
@@ -262,10 +263,10 @@ def _fixes(
 ) -> dict[_Attempt, Draft]:
     """Return for each attempt its index, where the planner uses it for the query as it stands."""
     mirror = build_mirror(schema.objects)
-    drafts = trial_names(schema, [attempt.draft for attempt in attempts])
+    drafts = _one_for_each_order(attempts)
     made: dict[Draft, str] = {}
-    shapes = {attempt.draft: attempt.table for attempt in attempts}
-    for draft, name in drafts.items():
+    shapes = {drafts[attempt]: attempt.table for attempt in attempts}
+    for draft, name in trial_names(schema, list(shapes)).items():
         if _holds_a_row(draft, shapes[draft], name):
             mirror.ask(draft.sql(name))
             made[draft] = name
@@ -274,12 +275,18 @@ def _fixes(
     trees = trees_of(mirror, names)
     found: dict[_Attempt, Draft] = {}
     for attempt in attempts:
-        before, made_as = attempt.planned.plan, made.get(attempt.draft)
+        before, made_as = attempt.planned.plan, made.get(drafts[attempt])
         if before is None or made_as is None:
             continue
         after = _plan(mirror, attempt.planned.query.sql, attempt, trees)
         uses = any(tree.index == made_as for tree in after.reads)
         if uses and _whole_reads(after, attempt.table.name) < _whole_reads(before, attempt.table.name):
-            found[attempt] = attempt.draft
+            found[attempt] = drafts[attempt]
     mirror.close()
     return found
+
+
+def _one_for_each_order(attempts: Sequence[_Attempt]) -> dict[_Attempt, Draft]:
+    """Return the draft of each attempt, the same one for all that sort by the same: the planner uses one of twins."""
+    first: dict[str, Draft] = {}
+    return {attempt: first.setdefault(structure(attempt.draft.object("")), attempt.draft) for attempt in attempts}

@@ -13,6 +13,7 @@ loop as a row read.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
@@ -72,6 +73,7 @@ class _Step(NamedTuple):
     opcode: str
     p1: int
     p2: int
+    p3: int
     text: str
 
 
@@ -103,7 +105,7 @@ def plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree]
     except apsw.Error as error:
         offset = getattr(error, "error_offset", -1)
         raise PlanRefused(str(error), offset if offset >= 0 else None) from None
-    steps = [_Step(address, opcode, p1, p2, p4 or "") for address, opcode, p1, p2, _, p4, *_ in listing]
+    steps = [_Step(address, opcode, p1, p2, p3, p4 or "") for address, opcode, p1, p2, p3, p4, *_ in listing]
     return Plan(
         lines=indented(rows),
         whole_reads=tuple(read for program in _programs(steps) for read in _whole_reads(program, trees)),
@@ -208,8 +210,7 @@ def _whole_reads(program: Sequence[_Step], trees: Mapping[int, Tree]) -> Iterato
             case "Rewind" | "Last" if tree is not None and not _searches(line):
                 body = _body(program, position)
                 if _repeats(body):
-                    filters = any(step.opcode in _COMPARES and _jumps(step, body[-1]) for step in body)
-                    yield WholeRead(tree, line, filters, repeats=_is_repeated(program, step))
+                    yield WholeRead(tree, line, _filters(body), repeats=_is_repeated(program, step))
             case _:
                 pass
 
@@ -260,11 +261,29 @@ def _repeats(body: Sequence[_Step]) -> bool:
     return any(_jumps(inner, body[-1]) for inner in body[:-2])
 
 
+def _filters(body: Sequence[_Step]) -> bool:
+    """Return whether a condition in a loop passes over entries.
+
+    DISTINCT over an order passes over what equals the entry before it, which it copies for the next comparison.
+    """
+    return any(
+        step.opcode in _COMPARES and _jumps(step, body[-1]) and not _remembers(step, after)
+        for step, after in pairwise(body)
+    )
+
+
+def _remembers(compares: _Step, after: _Step) -> bool:
+    """Return whether what was compared is then copied over what it was compared with."""
+    place = compares.p1 - after.p1
+    return after.opcode == "Copy" and place >= 0 and compares.p3 - after.p2 == place
+
+
 def _jumps(step: _Step, to: _Step) -> bool:
     """Return whether an instruction can jump to another; the second operand of Column is not an address."""
     return step.p2 == to.address and step.opcode != "Column"
 
 
-_COMPARES = frozenset(("Eq", "Ne", "Lt", "Le", "Gt", "Ge", "If", "IfNot"))
+_COMPARES = frozenset(("Eq", "Ne", "Lt", "Le", "Gt", "Ge", "If", "IfNot", "NotNull", "NotFound"))
+"""What a condition becomes. IsNull is not among them: it also keeps NULL from being looked up in a joined table."""
 
 _JUMPS_BACK = frozenset(("Next", "Prev", "VNext", "SorterNext", "Goto"))

@@ -74,14 +74,19 @@ def rows_of(subject: Subject, table: str) -> int | None:
 
 
 def has_limit(sql: str) -> bool:
-    """Return whether LIMIT stands somewhere in a query."""
-    return "LIMIT" in _words(sql)
+    """Return whether LIMIT ends a query somewhere; SQLite takes a negative one for none."""
+    texts = [token.upper for token in significant(sql)]
+    return any(
+        text == "LIMIT" and texts[place + 1 : place + 2] != ["-"] and texts[place + 2 : place + 4] != [",", "-"]
+        for place, text in enumerate(texts)
+    )
 
 
 def _ends_at_limit(sql: str, plan: Plan) -> bool:
     """Return whether one table is read in order, unfiltered and unsorted, until LIMIT is filled.
 
-    Tables beside it may only be looked up by a search.
+    Tables beside it may only be looked up by a search. A condition of ON passes over rows as one of WHERE does; the
+    word is looked for as well, because the plan does not show every condition.
     """
     scans = sum(line.startswith("SCAN ") for line in plan.lines)
     searches = sum(line.startswith("SEARCH ") for line in plan.lines)
@@ -90,6 +95,7 @@ def _ends_at_limit(sql: str, plan: Plan) -> bool:
         and scans == 1
         and scans + searches == len(plan.lines)
         and has_limit(sql)
+        and not any(read.filters for read in plan.whole_reads)
         and not _words(sql) & {"WHERE", "GROUP", "DISTINCT"}
     )
 

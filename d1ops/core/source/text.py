@@ -1,7 +1,8 @@
 """From texts with holes to queries.
 
-A hole is where the program puts something that is known only at run time. It becomes a parameter where a value stands;
-where a name, a keyword or a piece of SQL stands, the text is unresolved.
+A hole is where the program puts something that is known only at run time. It becomes a parameter where a value stands,
+or a part of one, beside the rest of its literal; where a name, a keyword or a piece of SQL stands, the text is
+unresolved.
 """
 
 from __future__ import annotations
@@ -42,9 +43,19 @@ _CONNECTION = re.compile(
     re.IGNORECASE,
 )
 _SQL = re.compile(r"(sql|query|statement|stmt)", re.IGNORECASE)
-_SQL_VERBS = VERBS | frozenset(
-    ("CREATE", "DROP", "ALTER", "PRAGMA", "EXPLAIN", "BEGIN", "COMMIT", "ROLLBACK", "ANALYZE")
-)
+_SQL_VERBS = VERBS | {
+    "CREATE",
+    "DROP",
+    "ALTER",
+    "PRAGMA",
+    "EXPLAIN",
+    "ANALYZE",
+    "ATTACH",
+    "DETACH",
+    "REINDEX",
+    "VACUUM",
+}
+_SQL_VERBS |= {"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"}
 
 _BEFORE_VALUE = frozenset(
     (
@@ -76,6 +87,9 @@ _BEFORE_VALUE = frozenset(
     )
 )
 """What stands before a value and never before a name or a piece of SQL, or so rarely that SQLite sees it."""
+
+_WILDCARDS = {"LIKE": "%_", "GLOB": "*?["}
+"""What a pattern can begin with that leaves nothing to look up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +136,18 @@ class Collector:
         self._unresolved: list[Unresolved] = []
         self._names: Counter[str] = Counter()
 
-    def text(self, text: str, place: Place, *, is_certain: bool) -> None:
-        """Take a text, with holes. One that is not SQL is nothing, unless it is certain that it is."""
-        first = next((token for token in significant(text)), None)
-        if first is None or first.upper not in _SQL_VERBS:
-            if is_certain and HOLE in text:
-                self._note(place, "the beginning of the statement is known only at run time")
+    def text(self, text: str, place: Place, *, method: str, receiver: str) -> None:
+        """Take a text, with holes. One that is no SQL is listed where a database is given it, else it is nothing."""
+        first = next((token.upper for token in significant(text)), "")
+        if first not in _SQL_VERBS:
+            if method in _CERTAIN or (method not in _COMMON and _CONNECTION.search(receiver)):
+                self._note(place, _no_statement(first))
             return
         try:
             statements = split(f"{text};" if not text.rstrip().endswith(";") else text, self._path)
+            wrong = next((each.verb for each in statements if each.verb not in _SQL_VERBS), None)
+            if wrong is not None:
+                raise Unknown(_no_statement(wrong))
             filled = [(each, _filled(each.sql)) for each in statements if each.verb in VERBS]
         except (ScriptError, Unknown) as error:
             reason = error.reason if isinstance(error, Unknown) else f"it is not complete SQL: {error}"
@@ -170,6 +187,13 @@ class Collector:
         return base if self._names[base] == 1 else f"{base} #{self._names[base]}"
 
 
+def _no_statement(first: str) -> str:
+    """Return why a text that begins with this word, in upper case, is no statement."""
+    if HOLE in first:
+        return "the beginning of the statement is known only at run time"
+    return f"it is no SQL: no statement begins with {first[:40]}" if first else "it is no SQL: it has no statement"
+
+
 def _filled(sql: str) -> tuple[str, int]:
     """Return a statement with a `?` for every hole and every named parameter, and the number of its parameters.
 
@@ -180,18 +204,36 @@ def _filled(sql: str) -> tuple[str, int]:
     highest = 0
     for token in tokens(sql):
         text = token.text
-        if (token.kind == "string" and HOLE in text) or (token.kind == "parameter" and not text.startswith("?")):
-            text = "?"
+        if token.kind == "parameter":
+            number = text[1:] if text.startswith("?") else ""
+            text = f"?{number}"
+            highest = max(highest, int(number)) if number else highest + 1
         elif HOLE in text and token.kind != "comment":
-            if text != HOLE or not _is_value(seen):
+            if token.kind == "string":
+                text = _spliced(text, seen)
+            elif text != HOLE or not _is_value(seen):
                 raise Unknown("a name or a piece of SQL is put in at run time")
-            text = "?"
+            highest += text.count(HOLE)
+            text = text.replace(HOLE, "?")
         if token.kind not in ("space", "comment"):
             seen.append(token)
-            if text.startswith("?"):
-                highest = max(highest, int(text[1:])) if text[1:] else highest + 1
         parts.append(text)
     return "".join(parts), highest
+
+
+def _spliced(literal: str, before: Sequence[Token]) -> str:
+    """Return a string literal with holes as its pieces and the holes, joined by `||`.
+
+    A pattern that begins with no wildcard is one hole: SQLite is given the whole of it as a literal, and looks it up in
+    an index as it looks up a parameter, but never an expression.
+    """
+    operator = before[-1].upper if before else ""
+    if operator in _WILDCARDS and literal[1] not in _WILDCARDS[operator]:
+        return HOLE
+    pieces = re.split(f"({HOLE})", literal[1:-1])
+    joined = " || ".join(piece if piece == HOLE else f"'{piece}'" for piece in pieces if piece)
+    # These bind as tightly as || does, and from the left.
+    return f"({joined})" if operator in ("->", "->>") else joined
 
 
 def _is_value(before: Sequence[Token]) -> bool:

@@ -57,6 +57,12 @@ class Effect:
         before, after = self.rows_read_before, self.rows_read_after
         return before is not None and after is not None and after < before
 
+    @property
+    def is_worse(self) -> bool:
+        """Whether it reads at least a row more than before."""
+        before, after = self.rows_read_before, self.rows_read_after
+        return before is not None and after is not None and after >= before + 1
+
 
 @dataclass(frozen=True, slots=True)
 class IndexAdvice:
