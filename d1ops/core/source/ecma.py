@@ -97,14 +97,14 @@ def _take(call: Node, collector: Collector) -> None:
     if method not in METHODS or first is None or _is_tagged(first):
         return
     place = _place(first)
+    receiver = _text(function.child_by_field_name("object"))
     try:
         variants = _resolve(first)
     except Unknown as problem:
-        receiver = _text(function.child_by_field_name("object"))
         collector.unknown(problem, place, method=method, receiver=receiver, argument=_text(first)[:200])
     else:
         for text in variants:
-            collector.text(text, place, is_certain=method == "prepare")
+            collector.text(text, place, method=method, receiver=receiver)
 
 
 def _take_tagged(tag: Node, template: Node, collector: Collector) -> None:
@@ -122,7 +122,7 @@ def _take_template(template: Node, collector: Collector) -> None:
         collector.unknown(problem, place, method="prepare", receiver="", argument="")
     else:
         for text in variants:
-            collector.text(text, place, is_certain=False)
+            collector.text(text, place, method="sql", receiver="")
 
 
 def _take_typed(template: Node, data: bytes, collector: Collector) -> None:

@@ -45,13 +45,13 @@ def _take(call: ast.Call, scopes: tuple[ast.AST, ...], collector: Collector) -> 
     argument = call.args[0]
     function = next((scope.name for scope in reversed(scopes) if isinstance(scope, _FUNCTIONS)), "")
     place = Place(argument.lineno, argument.col_offset + 1, function)
+    receiver = ast.unparse(call.func.value)
     try:
         text = _resolve(argument, scopes)
     except Unknown as problem:
-        receiver, shown = ast.unparse(call.func.value), ast.unparse(argument)
-        collector.unknown(problem, place, method=call.func.attr, receiver=receiver, argument=shown)
+        collector.unknown(problem, place, method=call.func.attr, receiver=receiver, argument=ast.unparse(argument))
     else:
-        collector.text(text, place, is_certain=call.func.attr in ("prepare", "executemany", "executescript"))
+        collector.text(text, place, method=call.func.attr, receiver=receiver)
 
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -43,9 +43,19 @@ _CONNECTION = re.compile(
     re.IGNORECASE,
 )
 _SQL = re.compile(r"(sql|query|statement|stmt)", re.IGNORECASE)
-_SQL_VERBS = VERBS | frozenset(
-    ("CREATE", "DROP", "ALTER", "PRAGMA", "EXPLAIN", "BEGIN", "COMMIT", "ROLLBACK", "ANALYZE")
-)
+_SQL_VERBS = VERBS | {
+    "CREATE",
+    "DROP",
+    "ALTER",
+    "PRAGMA",
+    "EXPLAIN",
+    "ANALYZE",
+    "ATTACH",
+    "DETACH",
+    "REINDEX",
+    "VACUUM",
+}
+_SQL_VERBS |= {"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"}
 
 _BEFORE_VALUE = frozenset(
     (
@@ -126,15 +136,18 @@ class Collector:
         self._unresolved: list[Unresolved] = []
         self._names: Counter[str] = Counter()
 
-    def text(self, text: str, place: Place, *, is_certain: bool) -> None:
-        """Take a text, with holes. One that is not SQL is nothing, unless it is certain that it is."""
-        first = next((token for token in significant(text)), None)
-        if first is None or first.upper not in _SQL_VERBS:
-            if is_certain and HOLE in text:
-                self._note(place, "the beginning of the statement is known only at run time")
+    def text(self, text: str, place: Place, *, method: str, receiver: str) -> None:
+        """Take a text, with holes. One that is no SQL is listed where a database is given it, else it is nothing."""
+        first = next((token.upper for token in significant(text)), "")
+        if first not in _SQL_VERBS:
+            if method in _CERTAIN or (method not in _COMMON and _CONNECTION.search(receiver)):
+                self._note(place, _no_statement(first))
             return
         try:
             statements = split(f"{text};" if not text.rstrip().endswith(";") else text, self._path)
+            wrong = next((each.verb for each in statements if each.verb not in _SQL_VERBS), None)
+            if wrong is not None:
+                raise Unknown(_no_statement(wrong))
             filled = [(each, _filled(each.sql)) for each in statements if each.verb in VERBS]
         except (ScriptError, Unknown) as error:
             reason = error.reason if isinstance(error, Unknown) else f"it is not complete SQL: {error}"
@@ -172,6 +185,13 @@ class Collector:
         base = place.function or PurePosixPath(self._path).name
         self._names[base] += 1
         return base if self._names[base] == 1 else f"{base} #{self._names[base]}"
+
+
+def _no_statement(first: str) -> str:
+    """Return why a text that begins with this word, in upper case, is no statement."""
+    if HOLE in first:
+        return "the beginning of the statement is known only at run time"
+    return f"it is no SQL: no statement begins with {first[:40]}" if first else "it is no SQL: it has no statement"
 
 
 def _filled(sql: str) -> tuple[str, int]:
