@@ -75,9 +75,11 @@ class Mend:
         """The migration as a file holds it."""
         heading = (
             "-- Brings a target that was changed by hand back to what the migrations make; elsewhere it does nothing.\n"
-            "-- d1ops: ignore if-not-exists it is meant to do nothing where nothing is missing\n\n"
         )
-        return heading + "\n\n".join(f"{statement};" for statement in self.statements) + "\n"
+        # The rule leaves a plain index alone, and an ignore that excuses nothing is a finding.
+        if not all(sql.startswith(("DROP ", "CREATE INDEX ")) for sql in self.statements):
+            heading += "-- d1ops: ignore if-not-exists it is meant to do nothing where nothing is missing\n"
+        return heading + "\n" + "\n\n".join(f"{statement};" for statement in self.statements) + "\n"
 
 
 UNDOES_NOTHING = (

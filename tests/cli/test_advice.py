@@ -69,6 +69,7 @@ def test_the_advice_mends_and_its_migration_leaves_nothing_to_find(coded: Shell)
     scan = next(one for one in ended.json["findings"] if one["query"])
     assert "idx_users_email" in scan["fix_sql"]
     assert "idx_users_email" in scan["facts"]["plan_after"][0]
+    assert "0004_by_mail.sql" not in coded("check").out, "what the audit writes is as it should be"
     coded.ok("migrate", "--yes")
     assert "0 findings" in coded.ok("audit", "--from-source", "src").out
     coded.ok("rollback", "0004", "--yes")

@@ -259,6 +259,22 @@ def test_a_query_is_judged_by_what_it_reads(query: str, expected: set[tuple[str,
     assert verdicts(query) == expected
 
 
+@pytest.mark.parametrize(
+    ("join", "is_found"),
+    [
+        ("CROSS JOIN child ON child.k = t.k LIMIT 5", False),
+        ("CROSS JOIN child ON child.k = t.k AND child.v = ? LIMIT 5", True),
+        ("CROSS JOIN child ON child.k = t.k WHERE child.v = ? LIMIT 5", True),
+        ("LEFT JOIN child ON child.k = t.k AND child.v = ? LIMIT 5", False),
+        ("LEFT JOIN child ON child.k = t.k WHERE child.k IS NULL LIMIT 5", True),
+    ],
+)
+def test_what_a_join_passes_over_keeps_limit_from_ending_it(join: str, *, is_found: bool) -> None:
+    child = "CREATE TABLE child (id INTEGER PRIMARY KEY, k TEXT, v TEXT); CREATE INDEX child_k ON child (k);"
+    report = audited(f"{child} CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT, v TEXT);", f"SELECT * FROM t {join};")
+    assert ["full-scan"] * is_found == [finding.rule for finding in concerned(report)]
+
+
 def test_a_finding_names_the_query_and_its_plan() -> None:
     report = audited(
         TABLE, "-- name: by v\n-- params: ?1 v\n\nSELECT * FROM t WHERE v = ?1;", (("t", "t_k", "1200 3"),)

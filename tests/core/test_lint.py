@@ -76,7 +76,17 @@ BROKEN: dict[str, list[tuple[str | bytes, str | None, str, int]]] = {
         ("DELETE FROM notes;", "SELECT 1;", UP, 1),
         ("UPDATE users SET age = (SELECT max(id) FROM notes WHERE user_id = 1);", "SELECT 1;", UP, 1),
     ],
-    "if-not-exists": [("CREATE TABLE IF NOT EXISTS users (id);", "SELECT 1;", UP, 1)],
+    "if-not-exists": [
+        ("CREATE TABLE IF NOT EXISTS users (id);", "SELECT 1;", UP, 1),
+        ("CREATE INDEX IF NOT EXISTS idx_users_name ON users(age);", "SELECT 1;", UP, 1),
+        ("CREATE UNIQUE INDEX IF NOT EXISTS i ON users(name);", "DROP INDEX i;", UP, 1),
+        (
+            "CREATE INDEX i ON users(age);\nCREATE INDEX IF NOT EXISTS i ON users(age DESC);",
+            "DROP INDEX i;",
+            UP,
+            2,
+        ),
+    ],
     "long-pattern": [(f"CREATE TABLE p (a CHECK (a NOT LIKE '{'x' * 51}'));", "DROP TABLE p;", UP, 1)],
     "missing-rollback": [("CREATE TABLE x (i);", None, UP, 1)],
     "needs-empty-table": [
@@ -156,6 +166,14 @@ QUIET: dict[str, tuple[str, str | None]] = {
     ),
     "a deferred check without a rebuild": (
         "PRAGMA defer_foreign_keys = ON; DELETE FROM notes WHERE id = 1;",
+        "SELECT 1;",
+    ),
+    "an index that the migrations make once": (
+        'CREATE INDEX IF NOT EXISTS "Idx_age" ON users(age);',
+        "DROP INDEX idx_age;",
+    ),
+    "an index that is there in the same form": (
+        "create index if not exists [idx_users_name] on Users (name);",
         "SELECT 1;",
     ),
     "an update with a condition": ("UPDATE users SET age = 1 WHERE age IS NULL;", "SELECT 1;"),

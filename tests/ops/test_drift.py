@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from d1ops.core.lint.report import lint
 from d1ops.database.sqlite import SqliteDatabase
 from d1ops.errors import LedgerRefused, StructureRefused
 from d1ops.ops import drift
@@ -71,6 +72,8 @@ def test_every_change_by_hand_is_named_and_nothing_else(
             mend = drift.mend(found, look(workspace).schema)
             assert set(mend.left) == {label for label in expected if label == "table users"}
             project.write({"0003_back.sql": mend.text}, {"0003_rollback.sql": drift.UNDOES_NOTHING})
+            rules = {finding.rule for finding in lint(project.workspace.catalog).findings}
+            assert not rules & {"if-not-exists", "ignore-comment"}
             project.migrate(accept="by_hand")
             assert changes(project).keys() == set(mend.left)
         else:

@@ -47,6 +47,8 @@ class WholeRead:
     """Whether it is SQLite's own count(*), which looks at no row but is billed for each."""
     repeats: bool = False
     """Whether it is done again for each row of something else."""
+    filters_joined: bool = False
+    """Whether what is looked up for each entry is compared and passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,8 @@ def _whole_reads(program: Sequence[_Step], trees: Mapping[int, Tree]) -> Iterato
             case "Rewind" | "Last" if tree is not None and not _searches(line):
                 body = _body(program, position)
                 if _repeats(body):
-                    yield WholeRead(tree, line, _filters(body), repeats=_is_repeated(program, step))
+                    repeats = _is_repeated(program, step)
+                    yield WholeRead(tree, line, _filters(body), repeats=repeats, filters_joined=_filters_joined(body))
             case _:
                 pass
 
@@ -270,6 +273,18 @@ def _filters(body: Sequence[_Step]) -> bool:
         step.opcode in _COMPARES and _jumps(step, body[-1]) and not _remembers(step, after)
         for step, after in pairwise(body)
     )
+
+
+def _filters_joined(body: Sequence[_Step]) -> bool:
+    """Return whether a condition passes over entries in a loop inside a loop. An outer join keeps its row anyway."""
+    ends = {step.address for step in body[:-1] if step.opcode in ("Next", "Prev")}
+    line = ""
+    for step in body:
+        if step.opcode == "Explain":
+            line = step.text
+        elif step.opcode in _COMPARES and step.p2 in ends and "LEFT-JOIN" not in line:
+            return True
+    return False
 
 
 def _remembers(compares: _Step, after: _Step) -> bool:

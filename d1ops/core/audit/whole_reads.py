@@ -95,7 +95,7 @@ def _ends_at_limit(sql: str, plan: Plan) -> bool:
         and scans == 1
         and scans + searches == len(plan.lines)
         and has_limit(sql)
-        and not any(read.filters for read in plan.whole_reads)
+        and not any(read.filters or read.filters_joined for read in plan.whole_reads)
         and not _words(sql) & {"WHERE", "GROUP", "DISTINCT"}
     )
 
