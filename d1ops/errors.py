@@ -283,7 +283,8 @@ class StatementRejected(DatabaseError):
     """The engine rejected a statement; everything of its batch was rolled back.
 
     `index` is the statement's position in the batch (from 0) and `offset` the byte offset in its text,
-    where the engine names them.
+    where the engine names them. `on_rows` says that a throw-away engine compiled it and it failed on the rows that it
+    found, so that on others it may run.
     """
 
     exit_code = ExitCode.REJECTED
@@ -295,12 +296,14 @@ class StatementRejected(DatabaseError):
         index: int | None = None,
         sql: str | None = None,
         offset: int | None = None,
+        on_rows: bool = False,
         **facts: Unpack[AnswerFacts],
     ) -> None:
         super().__init__(message, **facts)
         self.index = index
         self.sql = sql
         self.offset = offset
+        self.on_rows = on_rows
 
 
 class OutcomeUnknown(DatabaseError):

@@ -40,10 +40,13 @@ def carry_out(
 ) -> Applied:
     """Refuse what a guard refuses, ask, prove that the target is atomic where nobody knows, and act.
 
-    Raises what `ops.change.apply` raises, and ConsentMissing.
+    Raises what `ops.change.apply` raises, ConsentMissing, and UsageError for a loss that nothing can have.
     """
+    from d1ops.ops.acceptance import require_names
     from d1ops.ops.change import Consent, refuse
 
+    # What is typed on a terminal is held against the losses that were just shown.
+    require_names(prepared, agreement.accepted)
     if not (prepared.drift or prepared.wrong or prepared.dangling):
         agreement = consents.with_typed_losses(prepared, agreement)
     refuse(prepared, Consent(by=workspace.actor, accepted=agreement.accepted))

@@ -18,11 +18,11 @@ import apsw
 
 from d1ops.core import rules
 from d1ops.core.authorizer import TRANSACTION_ACTIONS, action_allowed, refusal_of_text, takes_reserved_name
-from d1ops.core.sql import is_read, quote_identifier, significant
+from d1ops.core.sql import is_about_rows, is_read, quote_identifier, significant
 from d1ops.core.values import Meta, Result, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from d1ops.core.values import Param, Row, Value
 
@@ -32,15 +32,19 @@ class Rejected(Exception):
 
     `str()` is workerd's text: `<message>[ at offset N]: SQLITE_X[ (extended: SQLITE_X_Y)]`. `index` is the
     statement's position in the run; `len(statements)` stands for the commit itself. `offset` counts bytes.
-    `code` is SQLite's extended result name (`SQLITE_BUSY`), empty where a rule of D1 refused.
+    `code` is SQLite's extended result name (`SQLITE_BUSY`), empty where a rule of D1 refused. `on_rows` says that the
+    rows decided: a constraint did not hold, or what reads and writes rows compiled and then failed.
     """
 
-    def __init__(self, text: str, *, index: int = 0, offset: int | None = None, code: str = "") -> None:
+    def __init__(
+        self, text: str, *, index: int = 0, offset: int | None = None, code: str = "", on_rows: bool = False
+    ) -> None:
         super().__init__(text)
         self.text = text
         self.index = index
         self.offset = offset
         self.code = code
+        self.on_rows = on_rows
 
 
 class Engine:
@@ -51,6 +55,7 @@ class Engine:
         self._free = False
         self._refused_action: int | None = None
         self._takes_reserved_name = False
+        self._has_compiled = self._compiles_only = False
         self.clock: Callable[[], float] = lambda: 0.0
         """Seconds that only differences are taken of; whoever opens the engine may give it a clock."""
         self.on_action: Callable[[int, str | None, str | None, str | None, str | None], None] | None = None
@@ -79,10 +84,12 @@ class Engine:
         statements: Sequence[Statement],
         *,
         after: Callable[[int], None] | None = None,
+        compile_only: Collection[int] = (),
     ) -> tuple[Result, ...]:
         """Run statements as one transaction under D1's rules: all of them, or Rejected and nothing.
 
-        `after` is called with the index of every statement once it has run, inside the transaction.
+        `after` is called with the index of every statement once it has run, inside the transaction. Those whose index
+        is in `compile_only` are compiled, with all that is refused then, and not run.
         """
         reads = all(is_read(statement.sql) for statement in statements)
         results: list[Result] = []
@@ -91,6 +98,7 @@ class Engine:
         index = 0
         try:
             for index, statement in enumerate(statements):
+                self._compiles_only = index in compile_only
                 results.append(self._run_one(statement))
                 if after is not None:
                     after(index)
@@ -101,7 +109,10 @@ class Engine:
             self._roll_back()
             if isinstance(error, apsw.AuthError) and self._refused_action in TRANSACTION_ACTIONS:
                 raise Rejected(rules.TRANSACTION_TEXT, index=index) from None
-            raise _rejected(error, index) from None
+            rejected = _rejected(error, index)
+            is_of_rows = self._has_compiled and index < len(statements) and is_about_rows(statements[index].sql)
+            rejected.on_rows = is_of_rows or isinstance(error, apsw.ConstraintError)
+            raise rejected from None
         except Rejected as error:
             self._roll_back()
             error.index = index
@@ -129,6 +140,7 @@ class Engine:
             raise _rejected(error, 0) from None
 
     def _run_one(self, statement: Statement) -> Result:
+        self._has_compiled = False
         refusal = refusal_of_text(statement.sql)
         if refusal is not None:
             raise Rejected(refusal)
@@ -152,13 +164,16 @@ class Engine:
             columns = tuple(column[0] for column in cursor.get_description())
             parameters = cursor.bindings_count
             rows.clear()
-            return True
+            self._has_compiled = True
+            return not self._compiles_only
 
         cursor.exec_trace = describe
         try:
             # A cached statement would not pass the authorizer, which decides while a statement is prepared.
             for row in cursor.execute(statement.sql, statement.params or None, can_cache=False):
                 rows.append(row)  # noqa: PERF402 - `describe` empties the list while this loop runs
+        except apsw.ExecTraceAbort:
+            pass  # compiled, as was asked
         except apsw.BindingsError:
             raise Rejected("Wrong number of parameter bindings for SQL query.") from None
         except OverflowError:

@@ -47,6 +47,15 @@ def build_mirror(objects: Iterable[SchemaObject], *, statistics: Iterable[Row] =
     return engine
 
 
+def empty(engine: Engine) -> None:
+    """Take every row out of a mirror, as if it had just been built. Raises HumanNeeded as `build_mirror` does."""
+    fresh = build_mirror(schema_of(engine).objects)
+    image = fresh.serialize()
+    fresh.close()
+    with engine.free():
+        engine.connection.deserialize("main", image)
+
+
 def load_statistics(engine: Engine, rows: Iterable[Row]) -> None:
     """Make the planner of a mirror judge by these rows of `sqlite_stat1`, and by nothing else."""
     with engine.unlimited():

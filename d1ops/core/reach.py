@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from d1ops.core import rules
-from d1ops.core.replay import run_script
+from d1ops.core.replay import run_on_mirror
 from d1ops.core.sql import fold, significant, unquote
 from d1ops.errors import StatementRejected
 
@@ -54,7 +54,7 @@ def watching_reach(engine: Engine) -> Iterator[set[str]]:
 
 
 _QUICK_CHECK = "pragma_quick_check"
-"""SQLite's own ALTER TABLE ADD COLUMN asks it about the one table."""
+"""SQLite's own ALTER TABLE ADD COLUMN asks it about the one table, which shows only when it runs."""
 _SECOND = (apsw.SQLITE_ALTER_TABLE, apsw.SQLITE_CREATE_TRIGGER, apsw.SQLITE_CREATE_INDEX)
 _NAMING = frozenset(
     (
@@ -78,16 +78,16 @@ def reach(
     """Run scripts on a mirror, which is used up by it, and return the tables (folded) of its schema that they depend
     on, those of `also`, and all that either reference.
 
-    None where that cannot be told: a script looks at all tables, or does not run on empty ones.
+    None where that cannot be told: a script looks at all tables, or does not run.
     """
     tables = Closure.of(mirror)
     try:
         with watching_reach(mirror) as found:
-            for statements in scripts:
-                run_script(mirror, statements)
+            have_run = [run_on_mirror(mirror, statements) for statements in scripts]
     except StatementRejected:
         return None
-    return None if EVERYTHING in found else tables.closed({*found, *map(fold, also)})
+    is_hidden = _QUICK_CHECK in found and not all(have_run)
+    return None if EVERYTHING in found or is_hidden else tables.closed({*found, *map(fold, also)})
 
 
 class Closure:

@@ -11,13 +11,13 @@ import apsw
 from d1ops.core import rules
 from d1ops.core.deferral import settling
 from d1ops.core.engine import Engine, Rejected
-from d1ops.core.mirror import schema_of
-from d1ops.core.sql import fold, significant
+from d1ops.core.mirror import empty, schema_of
+from d1ops.core.sql import fold, is_about_rows, significant
 from d1ops.core.values import Statement
 from d1ops.errors import StatementRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from d1ops.core.catalog import Migration
     from d1ops.core.measure import Part
@@ -30,7 +30,9 @@ def rejected_in_script(error: Rejected, statements: Sequence[ScriptStatement]) -
     if not 0 <= error.index < len(statements):
         path = statements[-1].path if statements else "the script"
         return StatementRejected(
-            f"{path}: the script fails at its end, when the transaction commits: {error.text}", index=error.index
+            f"{path}: the script fails at its end, when the transaction commits: {error.text}",
+            index=error.index,
+            on_rows=error.on_rows,
         )
     statement = statements[error.index]
     line, column = statement.place(error.offset or 0)
@@ -39,6 +41,7 @@ def rejected_in_script(error: Rejected, statements: Sequence[ScriptStatement]) -
         index=error.index,
         sql=statement.sql,
         offset=error.offset,
+        on_rows=error.on_rows,
     )
 
 
@@ -46,6 +49,37 @@ def run_script(engine: Engine, statements: Sequence[ScriptStatement]) -> None:
     """Run a script as one transaction. Raises StatementRejected with file, line and column."""
     try:
         engine.run([Statement(statement.sql) for statement in statements], after=settling(engine, statements))
+    except Rejected as error:
+        raise rejected_in_script(error, statements) from None
+
+
+def run_on_mirror(mirror: Engine, statements: Sequence[ScriptStatement]) -> bool:
+    """Run a script on the schema of a target, for what it makes of the schema. Return whether all of it ran.
+
+    A mirror lacks the target's rows, so a script that fails on rows there may run on the target. What it does to rows
+    is then compiled and not run, on a mirror without any. Raises StatementRejected with the place for what fails on
+    any rows.
+    """
+    try:
+        run_script(mirror, statements)
+    except StatementRejected as error:
+        if not error.on_rows:
+            raise
+        run_without_rows(mirror, statements)
+        return False
+    return True
+
+
+def run_without_rows(
+    mirror: Engine, statements: Sequence[ScriptStatement], *, after: Callable[[int], None] | None = None
+) -> None:
+    """Empty a mirror and run of a script what changes the schema; what is about rows is compiled alone. `after` is
+    called with the index of every statement. Raises StatementRejected with the place."""
+    empty(mirror)
+    about_rows = {index for index, statement in enumerate(statements) if is_about_rows(statement.sql)}
+    after = after or settling(mirror, statements)
+    try:
+        mirror.run([Statement(statement.sql) for statement in statements], after=after, compile_only=about_rows)
     except Rejected as error:
         raise rejected_in_script(error, statements) from None
 
@@ -87,12 +121,14 @@ class Effects:
     """What a script does to a schema that is there: the tables whose rows it writes or drops, and the schema after.
 
     `tables` holds only tables that were there before the script. `emptied` are those tables that it deletes rows from
-    and those of their columns that it overwrites: what was there may be elsewhere now.
+    and those of their columns that it overwrites: what was there may be elsewhere now. `failed` is why it does not run
+    on the rows that the engine has, None where it does.
     """
 
     tables: frozenset[str]
     after: Schema
     emptied: frozenset[Part] = frozenset()
+    failed: StatementRejected | None = None
 
     @property
     def touches_rows(self) -> bool:
@@ -104,7 +140,10 @@ def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
     """Run a script on `engine` and tell which tables that were there before it writes to.
 
     The engine's authorizer reports every INSERT, UPDATE, DELETE and DROP TABLE, triggers included. ALTER TABLE looks
-    alike for every form; only ADD COLUMN, told by its words, leaves the rows as they are. Raises StatementRejected.
+    alike for every form; only ADD COLUMN, told by its words, leaves the rows as they are.
+
+    A script that fails on the rows of the engine has its effects all the same (`run_without_rows`), and the engine has
+    no rows afterwards. Raises StatementRejected for one that fails on any.
     """
     there = {
         fold(name): {fold(str(column)) for (column,) in engine.ask("SELECT name FROM pragma_table_xinfo(?)", (name,))}
@@ -132,22 +171,31 @@ def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
         return not (words[:2] == ["ALTER", "TABLE"] and verb == ["ADD"])
 
     watched = [watch(statement) for statement in statements]
-    engine.on_action = note if watched and watched[0] else None
 
-    def next_statement(index: int) -> None:
+    def begin(index: int) -> None:
         nonlocal position
-        following = position = index + 1
-        engine.on_action = note if following < len(watched) and watched[following] else None
-        settle(index)
+        position = index
+        engine.on_action = note if index < len(watched) and watched[index] else None
 
     settle = settling(engine, statements)
+
+    def next_statement(index: int) -> None:
+        begin(index + 1)
+        settle(index)
+
+    failed: StatementRejected | None = None
     try:
+        begin(0)
         engine.run([Statement(statement.sql) for statement in statements], after=next_statement)
     except Rejected as error:
-        raise rejected_in_script(error, statements) from None
+        failed = rejected_in_script(error, statements)
+        if not failed.on_rows:
+            raise failed from None
+        begin(0)
+        run_without_rows(engine, statements, after=next_statement)
     finally:
         engine.on_action = None
-    return Effects(frozenset(touched), schema_of(engine), frozenset(emptied))
+    return Effects(frozenset(touched), schema_of(engine), frozenset(emptied), failed)
 
 
 _WRITES = frozenset(

@@ -161,6 +161,12 @@ def is_read(sql: str) -> bool:
     return verb != "WITH" or _verb_after_with(rest) in ("SELECT", "VALUES")
 
 
+def is_about_rows(sql: str) -> bool:
+    """Return whether a statement reads or writes rows and leaves every schema as it is, by its verb alone."""
+    first = next(significant(sql), None)
+    return first is not None and first.upper in ("SELECT", "VALUES", "WITH", "INSERT", "REPLACE", "UPDATE", "DELETE")
+
+
 def _verb_after_with(words: list[Token]) -> str | None:
     depth = 0
     for token in words:

@@ -24,7 +24,7 @@ from d1ops.core.lossless import reader_of
 from d1ops.core.measure import ColumnLoss, TableLoss
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.reach import reach
-from d1ops.core.replay import run_script, watching
+from d1ops.core.replay import run_on_mirror, watching
 from d1ops.core.sql import fold, quote_identifier
 from d1ops.core.values import Statement
 from d1ops.errors import D1opsError, HumanNeeded, OutcomeUnknown, RateLimited, StatementRejected, TooLong, Unreachable
@@ -159,7 +159,7 @@ def _study(seen: Look, plan: Plan, ledger: str) -> _Study:
     for step in plan.steps:
         now = schema_of(mirror)
         with watching(mirror) as written:
-            run_script(mirror, step.script.statements)
+            run_on_mirror(mirror, step.script.statements)
         require_untouched(step.script.path, written, now, schema_of(mirror), ledger)
         script += step.script.statements
         reached |= written

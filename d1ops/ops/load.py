@@ -353,7 +353,8 @@ def _finish(workspace: Workspace, mark: UnderWay, backup: VerifiedBackup, number
     tail = [replace(each, rewound_by=each.rewound_by or mark.nonce) for each in mark.tail if each.nonce not in known]
     statements = [
         *([] if after.everything.has_table(HISTORY) else [Statement(HISTORY_DDL)]),
-        *(record(each, workspace.ledger) for each in (*tail, event)),
+        # As it was: the ledger that is there now, if any, is the backup's and says nothing of these events.
+        *(record(each) for each in (*tail, event)),
         Statement(f"DROP TABLE {MARK}"),
     ]
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from d1ops.core.ledger import EventKind, State, require_untouched
@@ -19,7 +20,7 @@ from d1ops.ops.outcome import backed_up
 from d1ops.ops.rehearse import clone_of, rehearse_on
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from d1ops.core.ledger import MigrationStatus
     from d1ops.core.schema import Schema
@@ -105,14 +106,14 @@ def prepare_plan(workspace: Workspace, found: Plan, seen: Look) -> Prepared:
     for step in found.steps:
         schema = schema_of(mirror)
         there = {fold(name) for name in schema.tables()}
-        try:
+        with _pointing_to_baseline(seen):
             effect = effects(mirror, step.script.statements)
-        except StatementRejected as error:
-            if not seen.ledger and seen.schema.tables() and error.hint is None:
-                error.hint = "if the files ran before d1ops came: d1ops baseline marks those that the schema shows"
-            raise
         require_untouched(step.script.path, effect.tables, schema, effect.after, workspace.ledger)
-        touches = touches or step.script.chunked is not None or any(fold(table) not in made for table in effect.tables)
+        if effect.failed is not None and not seen.schema.tables() and not seen.ledger:
+            raise effect.failed
+        # What fails on a mirror without rows may run on those of the target: the clone has them.
+        touches = touches or effect.failed is not None or step.script.chunked is not None
+        touches = touches or any(fold(table) not in made for table in effect.tables)
         made |= {fold(name) for name in effect.after.tables()} - there
         schemas.append(effect.after.users(workspace.ledger))
     if not touches:
@@ -120,7 +121,7 @@ def prepare_plan(workspace: Workspace, found: Plan, seen: Look) -> Prepared:
     workspace.tell("a pending migration can touch rows that are there: backing up and rehearsing on them first")
     needed = reach(build_mirror(seen.everything.objects), (step.script.statements for step in found.steps))
     backup, snapshot = backed_up(workspace, seen, needed)
-    with clone_of(backup) as clone:
+    with clone_of(backup) as clone, _pointing_to_baseline(seen):
         rehearsed = rehearse_on(clone, backup, found, workspace, snapshot)
     losses = tuple(loss for loss in rehearsed.losses if loss.losses or not loss.exists_after)
     prepared = Prepared(
@@ -135,6 +136,17 @@ def prepare_plan(workspace: Workspace, found: Plan, seen: Look) -> Prepared:
         warnings=rehearsed.warnings,
     )
     return with_breakages(workspace, prepared)
+
+
+@contextmanager
+def _pointing_to_baseline(seen: Look) -> Iterator[None]:
+    """Say of a script that fails on a target without a ledger that it may have run before."""
+    try:
+        yield
+    except StatementRejected as error:
+        if not seen.ledger and seen.schema.tables() and error.hint is None:
+            error.hint = "if the files ran before d1ops came: d1ops baseline marks those that the schema shows"
+        raise
 
 
 def migrate(workspace: Workspace, prepared: Prepared, consent: Consent) -> Applied:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import d1ops
-from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind, is_change, ledger_ddl, mark_of, record
+from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind, is_change, mark_of, record
 from d1ops.core.mirror import schema_of
 from d1ops.core.rehearsal import measure
 from d1ops.core.sql import fold
@@ -304,8 +304,7 @@ def _append(workspace: Workspace, event: Event, tail: Sequence[Event]) -> Event:
     if event.nonce in known:
         return event
     missing = [replace(each, rewound_by=each.rewound_by or event.nonce) for each in tail if each.nonce not in known]
-    statements = [] if after.has_ledger else [Statement(ledger_ddl(workspace.ledger))]
-    statements += [] if after.has_history else [Statement(HISTORY_DDL)]
+    statements = [] if after.has_history else [Statement(HISTORY_DDL)]
     workspace.database.batch([*statements, *(record(each) for each in (*missing, event))])
     return event
 

@@ -132,6 +132,30 @@ def test_a_named_loss_goes_through(filled: Shell) -> None:
     assert filled.read(COUNTS) == ((2, 0, 0),)
 
 
+@pytest.mark.parametrize(
+    ("accepted", "hint"),
+    [
+        ("artists,review", "did you mean reviews?"),
+        ("artists,reviews,users.emial", "did you mean users.email?"),
+        ("artists,reviews,zzz", "name tables and columns as the refusal does"),
+    ],
+)
+def test_a_name_that_nothing_has_is_a_typing_error(filled: Shell, accepted: str, hint: str) -> None:
+    filled.rollback("0002_rollback.sql", DANGEROUS)
+    before = filled.read(COUNTS)
+    for verb in (("rollback", "--yes"), ("rehearse",)):
+        ended = filled(*verb, "0002", "--accept-loss", accepted)
+        assert ended.code == 2
+        assert f"--accept-loss names {accepted.rpartition(',')[2]}, which is no table or column" in ended.err
+        assert ended.err.endswith(f"try: {hint}\n")
+    assert filled.read(COUNTS) == before
+
+
+def test_a_name_of_the_target_or_of_what_the_change_makes_may_lose_nothing(filled: Shell) -> None:
+    filled.migration("0004_more.sql", "CREATE TABLE more (note TEXT);\nUPDATE users SET email = email;\n")
+    filled.ok("migrate", "--yes", "--accept-loss", "more,MORE.Note,users.email,d1_migrations")
+
+
 def test_a_script_that_does_not_undo_its_migration_is_refused_whatever_is_accepted(filled: Shell) -> None:
     filled.rollback("0002_rollback.sql", "DROP INDEX users_clerk;\n")
     before = filled.tree()

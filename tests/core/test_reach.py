@@ -186,3 +186,15 @@ def test_a_full_text_index_needs_the_table_that_holds_its_text() -> None:
     shadows = {"found_config", "found_data", "found_docsize", "found_idx"}
     assert reach(mirror, [script]) == frozenset({"hits", "words", "found", "docs", *shadows})
     assert reach(mirror, [script], also=["apart"]) == frozenset({"hits", "words", "found", "docs", "apart", *shadows})
+
+
+def test_a_script_that_lacks_rows_still_shows_what_it_depends_on() -> None:
+    mirror = Engine.memory()
+    for table in ("roles (id INTEGER PRIMARY KEY)", "grants (role NOT NULL REFERENCES roles (id))", "apart (id)"):
+        mirror.ask(f"CREATE TABLE {table}")
+    needy = split("INSERT INTO grants VALUES ((SELECT max(id) FROM roles));")
+    later = split("ALTER TABLE apart ADD COLUMN more;")
+    assert reach(mirror, [needy]) == frozenset({"roles", "grants"})
+    assert reach(mirror, [needy, later]) == frozenset({"roles", "grants", "apart"})
+    hidden = split("UPDATE apart SET id = 1; SELECT * FROM pragma_quick_check('apart');")
+    assert reach(mirror, [needy, hidden]) is None

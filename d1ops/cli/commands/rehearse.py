@@ -111,10 +111,12 @@ def _on_a_copy(
     from d1ops.cli import change
     from d1ops.cli.words import proof_line
     from d1ops.ops import preview
+    from d1ops.ops.acceptance import require_names
     from d1ops.ops.change import Consent, refuse
 
     prepared = preview.prepare(workspace, wanted, seen)
     change.show(call, prepared)
+    require_names(prepared, agreement.accepted)
     if wanted.undoes is not None:
         proved = not (prepared.drift or prepared.wrong)
         words = "structure and data proved" if prepared.data_proved else "structure proved, data not"
