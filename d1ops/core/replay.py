@@ -95,6 +95,17 @@ def replay(migrations: Iterable[Migration]) -> Engine:
     return engine
 
 
+def replay_without_rows(migrations: Iterable[Migration]) -> tuple[Engine, frozenset[str]]:
+    """Return an engine in memory on which the migrations have run as far as they do without the rows of a target, and
+    the files of those that need some: of these the schema is right, and no row is there when they are done.
+
+    Raises StatementRejected, naming the file and place, for one that fails on any rows.
+    """
+    engine = Engine.memory()
+    needy = {migration.file for migration in migrations if not run_on_mirror(engine, migration.script.statements)}
+    return engine, frozenset(needy)
+
+
 @contextmanager
 def watching(engine: Engine, *, functions: set[str] | None = None) -> Iterator[set[str]]:
     """Collect the names of the tables that the statements inside write to, drop or alter, folded; triggers and

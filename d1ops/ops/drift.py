@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from d1ops.core.mirror import build_mirror, schema_of
-from d1ops.core.replay import replay, run_script
+from d1ops.core.replay import replay_without_rows, run_script
 from d1ops.core.rules import is_reserved
 from d1ops.core.schema import Schema, diff
 from d1ops.core.sql import fold, quote_if_needed, significant, split
@@ -46,7 +46,7 @@ def find(workspace: Workspace, seen: Look) -> Drift:
     require_files(seen.statuses(workspace), "what the migrations make cannot be known")
     known = workspace.catalog.by_file()
     try:
-        engine = replay(known[row.name] for row in seen.ledger)
+        engine, _ = replay_without_rows(known[row.name] for row in seen.ledger)
     except StatementRejected as error:
         raise StructureRefused(
             f"the applied migrations do not run one after the other: {error.text}",

@@ -15,7 +15,7 @@ from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.plan import Plan, Step
 from d1ops.core.proof import expected_losses, prove, removed
 from d1ops.core.reach import reach
-from d1ops.core.replay import effects, replay, run_script
+from d1ops.core.replay import effects, replay_without_rows, run_on_mirror, run_script
 from d1ops.errors import LedgerRefused, StatementRejected, StructureRefused
 from d1ops.ops.change import Prepared, apply, with_breakages
 from d1ops.ops.chunks import refuse_rollback
@@ -136,18 +136,24 @@ def prepare(
 
 
 def _replays(workspace: Workspace, seen: Look, found: Plan) -> tuple[Engine, Engine]:
+    """Replay all applied migrations, and those that stay. What needs the target's rows in the one may need them in the
+    other; what needs some in the second alone needs what is undone."""
     known = workspace.catalog.by_file()
     order = [known[row.name] for row in seen.ledger]
     undone = {step.migration.file for step in found.steps}
     try:
-        with_all = replay(order)
+        with_all, needy = replay_without_rows(order)
     except StatementRejected as error:
         raise StructureRefused(
             f"the applied migrations do not run one after the other, so nothing can be proved: {error.text}",
             hint="d1ops restore rewinds the whole database without any script",
         ) from None
+    without = Engine.memory()
     try:
-        without = replay(migration for migration in order if migration.file not in undone)
+        for migration in order:
+            if migration.file not in undone:
+                run = run_on_mirror if migration.file in needy else run_script
+                run(without, migration.script.statements)
     except StatementRejected as error:
         name = found.steps[-1].migration.label
         raise StructureRefused(
@@ -168,7 +174,7 @@ def _changed_rows(workspace: Workspace, seen: Look, found: Plan) -> list[Effects
         if row.name in undone:
             changed.append(effects(engine, statements))
         else:
-            run_script(engine, statements)
+            run_on_mirror(engine, statements)
     return changed
 
 

@@ -16,7 +16,7 @@ from d1ops.core.audit.rows import ask_counts, ask_largest_rowids, counts, larges
 from d1ops.core.audit.subject import RemotePlan, rebuild
 from d1ops.core.ledger import HISTORY, SELECT_HISTORY, State, history_from_rows, ledger_from_rows, select_ledger, states
 from d1ops.core.mirror import schema_of
-from d1ops.core.replay import replay
+from d1ops.core.replay import replay_without_rows
 from d1ops.core.schema import SELECT_OBJECTS, Schema
 from d1ops.core.values import Statement
 from d1ops.errors import D1opsError, StatementRejected
@@ -101,7 +101,8 @@ def expected_schema(seen: Survey, read: Callable[[], Catalog], tell: Callable[[s
             tell(f"drift is not looked for: {unsure[0].file} is {unsure[0].state.value}")
             return None
         found.sort(key=lambda status: status.ledger.id if status.ledger else 0)
-        with closing(replay(status.migration for status in found if status.migration)) as engine:
+        engine, _ = replay_without_rows(status.migration for status in found if status.migration)
+        with closing(engine):
             return schema_of(engine)
     except D1opsError as error:
         tell(f"drift is not looked for: {error}")

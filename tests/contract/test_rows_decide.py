@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from d1ops.errors import StatementRejected
-from d1ops.ops import in_place, migrate, preview
+from d1ops.errors import LossRefused, StatementRejected, StructureRefused
+from d1ops.ops import drift, in_place, migrate, preview
 from d1ops.ops.look import look
 from tests.support.project import Project
 
@@ -107,3 +107,40 @@ def test_a_mistake_behind_it_is_found_with_nothing_asked_of_the_target(project: 
     with pytest.raises(StatementRejected, match=r"0003_wrong.sql:2:1: no such column: nope"):
         migrate.prepare(project.workspace, seen=seen)
     assert project.database.requests == asked
+
+
+def test_it_is_taken_back_and_so_are_others_beside_it(project: Project) -> None:
+    project.write(
+        {
+            "0002_needy.sql": NEEDY["a new table"],
+            "0003_more.sql": "ALTER TABLE roles ADD COLUMN more TEXT;\nCREATE INDEX grants_role ON grants (role);\n",
+            "0004_needy.sql": NEEDY["NOT NULL"],
+        },
+        {
+            "0002_rollback.sql": "DROP TABLE bans;\n",
+            "0003_rollback.sql": "DROP INDEX grants_role;\nALTER TABLE roles DROP COLUMN more;\n",
+            "0004_rollback.sql": "DELETE FROM grants;\n",
+        },
+    )
+    project.migrate()
+    assert drift.find(project.workspace, look(project.workspace)).is_clean
+
+    project.rollback("3")
+    project.rollback("2", accept="bans")
+    with pytest.raises(LossRefused, match="grants"):  # Whose rows these are, no replay can tell.
+        project.rollback("4")
+    project.rollback("4", accept="grants")
+
+    assert project.states() == {"0001": "applied", **dict.fromkeys(("0002", "0003", "0004"), "rolled back")}
+    assert set(look(project.workspace).schema.tables()) == {"roles", "grants", "days", "texts"}
+    assert project.rows()["roles"] == [(1, "admin")]
+
+
+def test_one_that_later_ones_need_is_still_refused(project: Project) -> None:
+    project.write(
+        {"0002_needy.sql": NEEDY["a new table"], "0003_later.sql": "CREATE INDEX bans_role ON bans (role);\n"},
+        {"0002_rollback.sql": "DROP TABLE bans;\n"},
+    )
+    project.migrate()
+    with pytest.raises(StructureRefused, match="later migrations need 0002"):
+        project.rollback("2", accept="bans")

@@ -162,7 +162,9 @@ def _observe(
     except _Undo:
         pass
     except Rejected as error:
-        failure = Failure(min(error.index, len(steps) - 1), error.text, _is_rule(engine, statements, error.index))
+        # Rows that are not there are no rule of D1's.
+        is_rule = not error.on_rows and _is_rule(engine, statements, error.index)
+        failure = Failure(min(error.index, len(steps) - 1), error.text, is_rule)
         after = None
     finally:
         engine.on_action = None
