@@ -210,6 +210,26 @@ def test_what_a_foreign_key_needs_is_there_or_wider(engine: Engine) -> None:
     assert index.foreign_keys == ("posts (author)",)
 
 
+def test_an_insert_is_not_told_with_the_index_of_a_check_that_it_skips() -> None:
+    engine = Engine.memory()
+    with engine.unlimited():
+        engine.ask("CREATE TABLE source (id INTEGER PRIMARY KEY, state TEXT)")
+        engine.ask("CREATE TABLE parent (id INTEGER PRIMARY KEY, n INT)")
+        engine.ask("CREATE TABLE child (id INTEGER PRIMARY KEY, parent INT REFERENCES parent (id))")
+        engine.ask(f"INSERT INTO source {N.format(300)} SELECT i, 's' || (i % 50) FROM n")
+    need = Need("CREATE INDEX IF NOT EXISTS idx_child_parent ON child (parent);", "child (parent)")
+    text = (
+        "INSERT INTO parent (id, n) SELECT id, 1 FROM source WHERE state = ?1;"
+        "DELETE FROM parent WHERE id = (SELECT id FROM source WHERE state = ?1);"
+    )
+    with closing(engine):
+        found = advice(engine, text, [need])
+    inserting, deleting = found.effects
+    assert any("child" in line for line in inserting.plan_after)
+    assert inserting.indexes == ("idx_source_state",)
+    assert deleting.indexes == ("idx_child_parent", "idx_source_state"), "a deleted row is looked for among children"
+
+
 def test_the_budget_of_a_table_is_kept_and_said(engine: Engine) -> None:
     text = "".join(f"SELECT * FROM people WHERE {column} = ?1;" for column in ("city", "age", "email"))
     found = advice(engine, text, budget=Budget(max_indexes=1))

@@ -91,21 +91,38 @@ def plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree]
     does not compile.
     """
     values = (value,) * parameters or None
-    run = engine.connection.execute
     try:
-        rows = list(run(sql, values, can_cache=False, explain=2))
-        # In the program of an EXPLAIN QUERY PLAN the lines of the plan are instructions.
-        listing = list(run(f"EXPLAIN QUERY PLAN {sql}", values, can_cache=False, explain=1))
+        rows = list(engine.connection.execute(sql, values, can_cache=False, explain=2))
+        steps = _steps(engine, sql, values)
     except apsw.Error as error:
         offset = getattr(error, "error_offset", -1)
         raise PlanRefused(str(error), offset if offset >= 0 else None) from None
-    steps = [_Step(address, opcode, p1, p2, p4 or "") for address, opcode, p1, p2, _, p4, *_ in listing]
     return Plan(
         lines=indented(rows),
         whole_reads=tuple(read for program in _programs(steps) for read in _whole_reads(program, trees)),
         aggregates=any(step.opcode in ("AggStep", "Count") for step in steps),
         reads=frozenset(_reads(steps, trees)),
     )
+
+
+def lines_that_run(engine: Engine, sql: str, values: Sequence[Value] | None) -> tuple[str, ...]:
+    """Return the lines of a query's plan without what it skips: the look for children of a new parent row, which SQLite
+    takes only while violations are outstanding. Raises apsw.Error where the query does not compile."""
+    lines: list[str] = []
+    for program in _programs(_steps(engine, sql, values)):
+        resumes_at = 0
+        for step in program:
+            if step.opcode == "FkIfZero":
+                resumes_at = max(resumes_at, step.p2)
+            elif step.opcode == "Explain" and step.address >= resumes_at:
+                lines.append(step.text)
+    return tuple(lines)
+
+
+def _steps(engine: Engine, sql: str, values: Sequence[Value] | None) -> list[_Step]:
+    """Compile a query. In the program of an EXPLAIN QUERY PLAN the lines of the plan are instructions."""
+    listing = engine.connection.execute(f"EXPLAIN QUERY PLAN {sql}", values, can_cache=False, explain=1)
+    return [_Step(address, opcode, p1, p2, p4 or "") for address, opcode, p1, p2, _, p4, *_ in listing]
 
 
 def indented(rows: Iterable[Sequence[Value]]) -> tuple[str, ...]:

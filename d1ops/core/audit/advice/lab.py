@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from d1ops.core.audit.advice.scratch import Cost, drop_index
+from d1ops.core.audit.plans import lines_that_run
 from d1ops.core.sql import fold
 from d1ops.core.values import Statement
 
@@ -218,20 +219,24 @@ class Lab:
         if found is None:
             self._set_planner(near, task.tables)
             try:
-                rows = self.planner.connection.execute(task.sql, task.samples[0] or None, can_cache=False, explain=2)
+                values = task.samples[0] or None
+                rows = self.planner.connection.execute(task.sql, values, can_cache=False, explain=2)
                 with self.planner.free():
-                    found = self._read(tuple(str(row[3]) for row in rows))
+                    lines = tuple(str(row[3]) for row in rows)
+                # Only a write checks foreign keys.
+                read = lines_that_run(self.planner, task.sql, values) if task.written else lines
+                found = self._read(lines, read)
             except apsw.Error:
                 found = _Planned()
             self._plans[key] = found
         return found
 
-    def _read(self, lines: tuple[str, ...]) -> _Planned:
-        """Tell the shape of a plan, which has no names: in which order columns are compared for equality costs
-        nothing."""
+    def _read(self, lines: tuple[str, ...], running: tuple[str, ...]) -> _Planned:
+        """Tell the shape of a plan by its `running` lines. It has no names: in which order columns are compared for
+        equality costs nothing."""
         shape: list[object] = []
         used: set[Candidate] = set()
-        for line in lines:
+        for line in running:
             match = _NAMED.search(line)
             if match is None:
                 shape.append(line)
