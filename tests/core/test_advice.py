@@ -23,6 +23,7 @@ from d1ops.core.audit.report import audit
 from d1ops.core.engine import Engine
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.queries import parse_queries
+from d1ops.core.values import Statement
 from d1ops.core.workload import Logged, Observed, Workload, merge
 
 if TYPE_CHECKING:
@@ -256,6 +257,21 @@ def test_money_follows_what_the_log_counted(engine: Engine) -> None:
     assert bill.cost_before == pytest.approx(0.09)
     assert bill.rows_read_after < bill.rows_read_before / 50
     assert bill.cost_after == pytest.approx(bill.rows_read_after / 1e6 * 0.001)
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("SELECT count(*) FROM posts", 3000),
+        ("SELECT (SELECT count(*) FROM posts), email FROM people", 3500),
+        ("SELECT count(*) FROM people WHERE id = 1", 1),
+    ],
+)
+def test_an_estimate_has_the_rows_that_sqlite_counts_by_the_page(engine: Engine, sql: str, rows: int) -> None:
+    meter = EngineMeter(engine, time.perf_counter)
+    cost = meter.measure([Statement(sql)])
+    assert cost is not None
+    assert cost.rows_read == pytest.approx(rows, abs=1)
 
 
 # -- the migration ---------------------------------------------------------------------------------------------------

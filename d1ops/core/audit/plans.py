@@ -105,6 +105,24 @@ def plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree]
     )
 
 
+def rows_counted(engine: Engine, sql: str, values: Sequence[Value]) -> int:
+    """Return how many rows SQLite's own count(*) passes over when a query runs: it looks at pages, D1 bills rows.
+
+    0 for a query that does not compile.
+    """
+    if "COUNT" not in sql.upper():
+        return 0
+    with engine.free():
+        tables = frozenset(str(name) for (name,) in engine.ask("SELECT name FROM sqlite_master WHERE type = 'table'"))
+        try:
+            steps = _steps(engine, sql, tuple(values) or None)
+        except apsw.Error:
+            return 0
+        trees = trees_of(engine, tables)
+        reads = (read for program in _programs(steps) for read in _whole_reads(program, trees))
+        return sum(engine.count(read.tree.table) for read in reads if read.counts)
+
+
 def lines_that_run(engine: Engine, sql: str, values: Sequence[Value] | None) -> tuple[str, ...]:
     """Return the lines of a query's plan without what it skips: the look for children of a new parent row, which SQLite
     takes only while violations are outstanding. Raises apsw.Error where the query does not compile."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import apsw
 
+from d1ops.core.audit.plans import rows_counted
 from d1ops.core.sql import is_read, quote_identifier
 
 if TYPE_CHECKING:
@@ -90,17 +91,19 @@ class EngineMeter:
                     rows = len(self._engine.ask(statement.sql, statement.params))
                 except (apsw.Error, UnicodeDecodeError):
                     return None
+                seconds = self._clock() - started
                 changes = self._engine.connection.total_changes() - before
-                runs.append((self._rows_read(statement.sql, rows), changes, self._clock() - started))
+                runs.append((self._rows_read(statement, rows), changes, seconds))
         return Cost.of(runs)
 
-    def _rows_read(self, sql: str, rows: int) -> int:
+    def _rows_read(self, statement: Statement, rows: int) -> int:
         scanned = self._steps["SQLITE_STMTSTATUS_FULLSCAN_STEP"]
         sorts = self._steps["SQLITE_STMTSTATUS_SORT"]
         looked = self._steps["SQLITE_STMTSTATUS_VM_STEP"] // STEPS_A_ROW
         # What goes through a sorter is read again.
         scan = (scanned + 1 + (rows if sorts else 0)) if scanned else 0
-        return max(scan, looked, rows if is_read(sql) else 0)
+        counted = rows_counted(self._engine, statement.sql, statement.params)
+        return max(scan + counted, looked, rows if is_read(statement.sql) else 0)
 
     @contextmanager
     def _undone(self) -> Iterator[None]:
