@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d1ops.core.audit.advice.advise import Advice, Need, Scratch, advise
-from d1ops.core.audit.advice.candidates import Candidate
+from d1ops.core.audit.advice.candidates import Candidate, candidates_of
 from d1ops.core.audit.advice.lab import Budget
 from d1ops.core.audit.advice.mend import Change, mend
 from d1ops.core.audit.advice.money import Prices, bills
-from d1ops.core.audit.advice.samples import samples_of
+from d1ops.core.audit.advice.samples import distinct_in, samples_of
 from d1ops.core.audit.advice.scratch import EngineMeter
 from d1ops.core.audit.advice.terms import Access, Comparison, Recorder, Term, Terms
 from d1ops.core.audit.report import audit
@@ -209,6 +209,26 @@ def test_what_a_foreign_key_needs_is_there_or_wider(engine: Engine) -> None:
     (index,) = wider.indexes
     assert index.keys[0] == "author"
     assert index.foreign_keys == ("posts (author)",)
+
+
+def test_many_columns_give_few_candidates_and_the_telling_ones_lead() -> None:
+    engine = Engine.memory()
+    names = [f"c{number}" for number in range(30)]
+    with engine.unlimited():
+        engine.ask(f"CREATE TABLE wide (id INTEGER PRIMARY KEY, {' INT, '.join(names)} INT)")
+        values = ", ".join({"c17": "i % 40", "c23": "i / 40"}.get(name, "i % 2") for name in names)
+        engine.ask(f"INSERT INTO wide {N.format(1000)} SELECT i, {values} FROM n")
+    schema = schema_of(engine)
+    sql = f"SELECT * FROM wide WHERE {' AND '.join(f'{name} = ?' for name in names)}"
+    with closing(engine):
+        with closing(Recorder(engine, schema, frozenset(schema.tables()))) as recorder:
+            accesses = recorder.terms_of(sql).accesses
+            tried = candidates_of(accesses, recorder.columns, distinct_in(engine))
+        assert {("c17",), ("c17", "c23"), ("c23", "c17")} < {one.keys for one in tried}
+        assert {len(one.keys) for one in tried} == {1, 2, 8}
+        assert len(tried) <= 60
+        (index,) = advice(engine, f"{sql};").indexes
+    assert {"c17", "c23"} <= set(index.keys)
 
 
 def test_an_insert_is_not_told_with_the_index_of_a_check_that_it_skips() -> None:

@@ -13,7 +13,7 @@ import apsw
 from d1ops.core.audit.advice.candidates import Candidate, candidates_of, expressions_of
 from d1ops.core.audit.advice.choose import choose
 from d1ops.core.audit.advice.lab import NONE, Budget, Indexes, Lab, Task
-from d1ops.core.audit.advice.samples import samples_of
+from d1ops.core.audit.advice.samples import distinct_in, samples_of
 from d1ops.core.audit.advice.terms import Recorder
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.sql import fold, quote_identifier, quote_if_needed
@@ -21,6 +21,7 @@ from d1ops.core.sql import fold, quote_identifier, quote_if_needed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from d1ops.core.audit.advice.candidates import Distinct
     from d1ops.core.audit.advice.choose import Chosen
     from d1ops.core.audit.advice.scratch import Cost, Meter
     from d1ops.core.engine import Engine
@@ -128,8 +129,9 @@ def advise(
     try:
         users = frozenset(schema.users(ledger).tables())
         recorder = Recorder(planner, schema, users)
+        distinct = distinct_in(scratch.engine)
         try:
-            tasks = [_task(planner, recorder, entry, scratch.engine) for entry in workload.entries]
+            tasks = [_task(planner, recorder, entry, scratch.engine, distinct) for entry in workload.entries]
         finally:
             recorder.close()
         lab = Lab(planner, scratch.meter, tasks, budget or Budget())
@@ -156,13 +158,13 @@ def workload_tables(schema: Schema, workload: Workload) -> frozenset[str]:
 # -- tasks -----------------------------------------------------------------------------------------------------------
 
 
-def _task(planner: Engine, recorder: Recorder, entry: Entry, rows: Engine) -> Task:
+def _task(planner: Engine, recorder: Recorder, entry: Entry, rows: Engine, distinct: Distinct) -> Task:
     query = entry.query
     terms = recorder.terms_of(query.sql)
     read, written = _tables(planner, query.sql, len(query.parameters))
     columns = {table: known for table, known in recorder.columns.items() if fold(table) in read | written}
     accesses = [access for access in terms.accesses if access.table in columns]
-    tried = dict.fromkeys(chain(candidates_of(accesses, columns), expressions_of(query.sql, columns)))
+    tried = dict.fromkeys(chain(candidates_of(accesses, columns, distinct), expressions_of(query.sql, columns)))
     return Task(
         sql=query.sql,
         samples=samples_of(rows, query.sql, len(query.parameters), terms.parameters, columns),
