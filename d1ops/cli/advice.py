@@ -167,7 +167,8 @@ def text(advice: Advice, months: Sequence[Bill], prices: Prices) -> list[str]:
     """Return the advice for people."""
     how = "estimated" if advice.is_estimate else "counted by workerd"
     whose = "generated rows" if advice.rows_from == "generated" else advice.rows_from
-    head = f"advice: {_indexes(len(advice.indexes))} for {count(len(advice.effects), 'query')};"
+    run = [effect for effect in advice.effects if effect.not_run is None]
+    head = f"advice: {_indexes(len(advice.indexes))} for {count(len(run), 'query')};"
     lines = [f"{head} rows read a run {how} on {whose}"]
     for index in advice.indexes:
         lines += ["", f"  {index.create_sql}"]
@@ -175,6 +176,11 @@ def text(advice: Advice, months: Sequence[Bill], prices: Prices) -> list[str]:
         for effect in advice.effects:
             if effect.query in index.queries:
                 lines += [f"    {line}" for line in _effect(effect)]
+    lines += [
+        f"  not measured: {effect.query!r}{_place(effect)} does not run on the scratch database: {effect.not_run}"
+        for effect in advice.effects
+        if effect.not_run is not None
+    ]
     lines += [f"  not advised, its table has its number of indexes: {one}" for one in advice.over_budget]
     return [*lines, *_money(months, prices)]
 
@@ -184,16 +190,19 @@ def _indexes(number: int) -> str:
 
 
 def _effect(effect: Effect) -> list[str]:
-    place = f" ({effect.places[0]})" if effect.places else ""
     seconds = ""
     if effect.seconds_before is not None and effect.seconds_after is not None:
         seconds = f"; {effect.seconds_before * 1000:.1f} -> {effect.seconds_after * 1000:.1f} ms"
     figures = f"{_rows(effect.rows_read_before)} -> {_rows(effect.rows_read_after)} rows read{seconds}"
     return [
-        f"{effect.query!r}{place}: {figures}",
+        f"{effect.query!r}{_place(effect)}: {figures}",
         *(f"  before: {line}" for line in effect.plan_before),
         *(f"  after:  {line}" for line in effect.plan_after),
     ]
+
+
+def _place(effect: Effect) -> str:
+    return f" ({effect.places[0]})" if effect.places else ""
 
 
 def _rows(number: float | None) -> str:

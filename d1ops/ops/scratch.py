@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.advice.advise import Scratch
-from d1ops.core.audit.advice.scratch import Cost, EngineMeter
+from d1ops.core.audit.advice.scratch import Cost, EngineMeter, NotRun
 from d1ops.core.mirror import build_mirror
 from d1ops.core.rows import generate
-from d1ops.core.sql import fold, is_read
+from d1ops.core.sql import fold
 from d1ops.core.values import Statement
 from d1ops.database.sqlite import open_copy
 from d1ops.errors import ConfigError, DatabaseError, StatementRejected, Unreachable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from d1ops.core.engine import Engine
     from d1ops.core.schema import Schema
     from d1ops.core.values import Row
-    from d1ops.database.base import Database
+    from d1ops.database.workerd import WorkerdDatabase
     from d1ops.ops.backup import VerifiedBackup
 
 SEED = 1
@@ -41,31 +41,30 @@ ROWS_BY_DEPTH = (40, 240, 1_200)
 has several children, which is what an index is for."""
 
 
+DEFER = Statement("PRAGMA defer_foreign_keys = ON")
+
+
 class DatabaseMeter:
     """Counts by a database that says what it bills: workerd."""
 
     name = "workerd"
     is_exact = True
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: WorkerdDatabase) -> None:
         self._database = database
 
     def change(self, statements: Sequence[str]) -> None:
         """Create and drop indexes."""
         self._database.batch([Statement(sql) for sql in statements])
 
-    def measure(self, statements: Sequence[Statement]) -> Cost | None:
-        """Run one query with several sets of parameters; what it writes is undone."""
+    def measure(self, statements: Sequence[Statement]) -> Cost:
+        """Run one query with several sets of parameters; what it writes is undone. Raises NotRun."""
         runs: list[tuple[int, int, float]] = []
         for statement in statements:
-            undo = None if is_read(statement.sql) else self._database.bookmark()
             try:
-                (result,) = self._database.batch((statement,), lossy=True)
-            except StatementRejected:
-                return None
-            finally:
-                if undo is not None:
-                    self._database.restore(undo)
+                _, result = self._database.trial((DEFER, statement), lossy=True)
+            except StatementRejected as error:
+                raise NotRun(error.text) from None
             meta = result.meta
             runs.append((meta.rows_read or 0, meta.rows_written or 0, meta.duration_seconds))
         return Cost.of(runs)
@@ -180,7 +179,7 @@ def _depths(engine: Engine, tables: Sequence[str]) -> dict[str, int]:
     return {table: min(depth[fold(table)], len(ROWS_BY_DEPTH) - 1) for table in tables}
 
 
-def _workerd(engine: Engine, state: Path, modules: Sequence[Path]) -> Database | None:
+def _workerd(engine: Engine, state: Path, modules: Sequence[Path]) -> WorkerdDatabase | None:
     from d1ops.database.workerd import WorkerdDatabase, database_file
 
     if not modules:

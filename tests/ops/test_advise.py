@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from d1ops.core.audit.advice.scratch import NotRun
+from d1ops.core.engine import Engine
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.schema import diff
 from d1ops.core.values import Statement
@@ -152,6 +154,21 @@ def test_without_workerd_the_figures_are_estimates_and_agree_on_the_indexes(smal
     assert (exact.is_estimate, estimated.is_estimate) == (False, True)
     assert exact.indexes == estimated.indexes
     assert [one.plan_after for one in exact.effects] == [one.plan_after for one in estimated.effects]
+
+
+@pytest.mark.parametrize("modules", [(), (MODULES,)], ids=["estimated", "workerd"])
+def test_a_broken_foreign_key_stops_no_measurement_and_other_refusals_are_said(modules: tuple[Path, ...]) -> None:
+    engine = Engine.memory()
+    engine.ask("CREATE TABLE parent (id INTEGER PRIMARY KEY, n INT)")
+    engine.ask("CREATE TABLE child (id INTEGER PRIMARY KEY, parent INT NOT NULL REFERENCES parent (id))")
+    with closing(engine), scratch_of(schema_of(engine), (), LEDGER, modules) as scratch:
+        deleted = scratch.meter.measure([Statement("DELETE FROM parent WHERE n IS NOT ?", ("x",))])
+        assert deleted.rows_read >= scratch.engine.count("parent")
+        assert scratch.meter.measure([Statement("SELECT n FROM parent")]).rows_read >= 40, "it was taken back"
+        with pytest.raises(NotRun, match="UNIQUE constraint failed: parent"):
+            scratch.meter.measure([Statement("UPDATE parent SET id = 1")])
+        kept = scratch.engine.count("parent")
+    assert kept == 40
 
 
 def test_generated_rows_follow_statistics_or_the_place_among_the_tables(small: Project) -> None:

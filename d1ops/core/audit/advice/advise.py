@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class Effect:
     """What the advised indexes do to one query. Rows are those of one execution, a mean over several parameters.
 
-    `rows_read_before` and what goes with it are None for a query that could not be run; `indexes` are the names of the
-    advised ones that its plan uses.
+    `rows_read_before` and what goes with it are None for a query that could not be run, and `not_run` says why;
+    `indexes` are the names of the advised ones that its plan uses.
     """
 
     query: str
@@ -51,6 +51,7 @@ class Effect:
     seconds_after: float | None
     indexes: tuple[str, ...]
     observed: Observed | None = None
+    not_run: str | None = None
 
     @property
     def is_mended(self) -> bool:
@@ -280,6 +281,7 @@ def _effect(lab: Lab, number: int, entry: Entry, indexes: Indexes, names: Mappin
         seconds_after=seconds_after,
         indexes=tuple(names[one] for one in sorted(lab.used(number, indexes), key=lambda one: names[one])),
         observed=entry.observed,
+        not_run=lab.reason(number),
     )
 
 
