@@ -176,6 +176,9 @@ def text(advice: Advice, months: Sequence[Bill], prices: Prices) -> list[str]:
         for effect in advice.effects:
             if effect.query in index.queries:
                 lines += [f"    {line}" for line in _effect(effect)]
+            elif effect.query in index.queries_kept:
+                lines += ["    without it the other indexes would make this query read more:"]
+                lines += [f"    {line}" for line in _effect(effect)]
     lines += [
         f"  not measured: {effect.query!r}{_place(effect)} does not run on the scratch database: {effect.not_run}"
         for effect in advice.effects

@@ -193,7 +193,7 @@ def test_no_query_is_worse_and_no_index_is_idle(engine: Engine, texts: list[str]
         assert effect.rows_read_after is not None
         assert effect.rows_read_after <= effect.rows_read_before * 1.05 + 1
     for index in found.indexes:
-        assert index.queries, "every index serves a query"
+        assert index.queries or index.queries_kept, "every index has a reason"
         assert any(index.name in effect.indexes for effect in found.effects)
     names = [index.name for index in found.indexes]
     assert len(set(names)) == len(names)

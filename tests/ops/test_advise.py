@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from d1ops.core.audit.advice.advise import Scratch
+from d1ops.core.audit.advice.advise import advise as advise_on
 from d1ops.core.audit.advice.scratch import NotRun
 from d1ops.core.engine import Engine
 from d1ops.core.mirror import build_mirror, schema_of
+from d1ops.core.queries import parse_queries
 from d1ops.core.schema import diff
 from d1ops.core.values import Statement
 from d1ops.core.workload import Workload, merge
+from d1ops.database.workerd import WorkerdDatabase
 from d1ops.errors import UsageError
 from d1ops.ops import backup
 from d1ops.ops.advise import Written, advise, write_migration
 from d1ops.ops.audit import Audited, audit
-from d1ops.ops.scratch import scaled, scratch_of
+from d1ops.ops.scratch import DatabaseMeter, scaled, scratch_of
 from d1ops.ops.workspace import read_queries
 from tests.support.node import MODULES
 from tests.support.project import REPOSITORY
@@ -154,6 +158,36 @@ def test_without_workerd_the_figures_are_estimates_and_agree_on_the_indexes(smal
     assert (exact.is_estimate, estimated.is_estimate) == (False, True)
     assert exact.indexes == estimated.indexes
     assert [one.plan_after for one in exact.effects] == [one.plan_after for one in estimated.effects]
+
+
+def test_an_index_that_only_makes_good_for_others_is_told_so(tmp_path: Path) -> None:
+    """Through an index a table without rowids is searched again for every row, and any index can be taken for a write
+    of all rows: the last one made is."""
+    statements = (
+        "CREATE TABLE t (a INT, b INT, c TEXT COLLATE NOCASE, d TEXT, e INT, PRIMARY KEY (a, b)) WITHOUT ROWID",
+        "INSERT OR IGNORE INTO t WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 800)"
+        " SELECT i * 7919 % 40, i * 104729 % 200, 'abA' || (i * 31 % 60), 'k' || (i * 17 % 300),"
+        " (i % 5) * (i % 3) FROM n",
+    )
+    text = """
+    SELECT * FROM t WHERE b > ? AND e IS NOT NULL AND a < ? ORDER BY a DESC, e;
+    SELECT * FROM t WHERE b < ? AND c BETWEEN ? AND ? AND e = ? LIMIT 10;
+    UPDATE t SET e = 5;
+    DELETE FROM t;
+    SELECT count(*) FROM t WHERE d = 1;
+    SELECT min(e) FROM t WHERE e IN (?, ?);
+    """
+    engine = Engine.memory()
+    with closing(engine), closing(WorkerdDatabase("scratch", tmp_path, (MODULES,))) as database:
+        for sql in statements:
+            engine.ask(sql)
+        database.batch([Statement(sql) for sql in statements])
+        scratch = Scratch(engine, DatabaseMeter(database), "generated")
+        queries = merge(parse_queries(text.encode(), "q.sql"))
+        found = advise_on(schema_of(engine), (), queries, (), scratch, ledger=LEDGER)
+    assert all(index.queries or index.queries_kept for index in found.indexes)
+    assert [query for index in found.indexes for query in index.queries_kept] == ["q #3"]
+    assert [(one.rows_read_before or 0) >= (one.rows_read_after or 0) for one in found.effects] == [True] * 6
 
 
 @pytest.mark.parametrize("modules", [(), (MODULES,)], ids=["estimated", "workerd"])

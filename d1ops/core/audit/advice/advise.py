@@ -62,7 +62,10 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class IndexAdvice:
-    """An index that should be made, with its reasons: foreign keys as text, queries by name."""
+    """An index that should be made, with its reasons: foreign keys as text, queries by name.
+
+    `queries` read less with it. `queries_kept` would read more than now without it, because of the other indexes.
+    """
 
     name: str
     table: str
@@ -72,6 +75,7 @@ class IndexAdvice:
     drop_sql: str
     foreign_keys: tuple[str, ...]
     queries: tuple[str, ...]
+    queries_kept: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +243,7 @@ def _told(
     names = _names(schema, chosen.indexes, dict(wanted.values()))
     everything = Indexes.of(chosen.indexes)
     effects = tuple(_effect(lab, number, entry, everything, names) for number, entry in enumerate(workload.entries))
-    indexes = tuple(_index(one, names, wanted, effects) for one in chosen.indexes)
+    indexes = tuple(_index(one, names, wanted, effects, _kept(lab, one, everything)) for one in chosen.indexes)
     return Advice(
         indexes=indexes,
         effects=effects,
@@ -296,6 +300,7 @@ def _index(
     names: Mapping[Candidate, str],
     wanted: Mapping[Need, tuple[Candidate, str]],
     effects: Sequence[Effect],
+    kept: Sequence[int],
 ) -> IndexAdvice:
     return IndexAdvice(
         name=names[one],
@@ -306,7 +311,19 @@ def _index(
         drop_sql=f"DROP INDEX IF EXISTS {quote_if_needed(names[one])};",
         foreign_keys=tuple(need.foreign_key for need, (least, _) in wanted.items() if one.starts_with(least)),
         queries=tuple(effect.query for effect in effects if effect.is_mended and names[one] in effect.indexes),
+        queries_kept=tuple(effects[number].query for number in kept),
     )
+
+
+def _kept(lab: Lab, one: Candidate, indexes: Indexes) -> list[int]:
+    """Return the numbers of the tasks that only the other indexes would make read more."""
+    found: list[int] = []
+    for number in lab.near((one,)):
+        costs = [lab.cost(number, each) for each in (NONE, indexes, indexes.without((one,)))]
+        before, after, without = (cost.rows_read if cost is not None else 0.0 for cost in costs)
+        if after >= before and without - max(before, after) >= lab.least(without):
+            found.append(number)
+    return found
 
 
 def _names(schema: Schema, indexes: Iterable[Candidate], given: Mapping[Candidate, str]) -> dict[Candidate, str]:
