@@ -190,6 +190,62 @@ def test_an_index_that_only_makes_good_for_others_is_told_so(tmp_path: Path) -> 
     assert [(one.rows_read_before or 0) >= (one.rows_read_after or 0) for one in found.effects] == [True] * 6
 
 
+SHOPS = """
+CREATE TABLE shops (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE items (id INTEGER PRIMARY KEY, shop INT REFERENCES shops (id), sku INT, kind INT, code TEXT UNIQUE);
+CREATE INDEX by_shop ON items (shop);
+CREATE INDEX by_kind ON items (kind, sku);
+CREATE INDEX of_some ON items (sku) WHERE kind = 1;
+"""
+
+
+def shops() -> Schema:
+    engine = Engine.memory()
+    with closing(engine), engine.unlimited():
+        engine.ask(SHOPS)
+        return schema_of(engine)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shop", "kind", "shops_found", "kinds_found", "skus_found"),
+    [
+        (3000, "3000 1000", "3000 600 60", 3, 5, 10),
+        (1_000_000, "1000000 1000", "1000000 200000 200", 50, 5, 10),
+        (4000, "4000 1", "4000 2 1", 300, 950, 950),
+    ],
+)
+def test_generated_rows_have_equal_values_as_often_as_the_statistics_say(
+    rows: int, shop: str, kind: str, shops_found: int, kinds_found: int, skus_found: int
+) -> None:
+    statistics = [
+        ("items", "by_shop", shop),
+        ("items", "by_kind", kind),
+        ("items", "of_some", "7 7"),
+        ("items", "sqlite_autoindex_items_1", f"{rows} 1"),
+    ]
+    known = {"items": rows, "shops": 300 * max(1, rows // 5000)}
+    with scratch_of(shops(), statistics, LEDGER, (), known=known) as scratch:
+        (found,) = scratch.engine.ask(
+            "SELECT count(DISTINCT shop), count(DISTINCT kind), count(DISTINCT sku) FROM items"
+        )
+        made = scratch.engine.count("items")
+        codes = scratch.engine.ask_one("SELECT count(DISTINCT code) FROM items")
+    assert made == min(rows, 5000)
+    assert isinstance(codes, int)
+    assert codes > made * 0.8, "a unique column has no equal values"
+    assert found == pytest.approx((shops_found, kinds_found, skus_found), rel=0.2)
+
+
+@pytest.mark.parametrize("modules", [(), (MODULES,)], ids=["estimated", "workerd"])
+def test_a_query_that_reads_many_rows_by_the_statistics_is_served(modules: tuple[Path, ...]) -> None:
+    text = "SELECT * FROM items WHERE shop = ? AND sku = ?; SELECT * FROM items WHERE shop = ? ORDER BY sku LIMIT 5;"
+    queries = merge(parse_queries(text.encode(), "q.sql"))
+    schema, statistics = shops(), [("items", "by_shop", "3000 1000")]
+    with scratch_of(schema, statistics, LEDGER, modules, known={"items": 3000, "shops": 300}) as scratch:
+        found = advise_on(schema, statistics, queries, (), scratch, ledger=LEDGER)
+    assert [index.keys for index in found.indexes] == [("shop", "sku")]
+
+
 @pytest.mark.parametrize("modules", [(), (MODULES,)], ids=["estimated", "workerd"])
 def test_a_broken_foreign_key_stops_no_measurement_and_other_refusals_are_said(modules: tuple[Path, ...]) -> None:
     engine = Engine.memory()
