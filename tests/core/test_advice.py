@@ -224,9 +224,9 @@ def test_many_columns_give_few_candidates_and_the_telling_ones_lead() -> None:
         with closing(Recorder(engine, schema, frozenset(schema.tables()))) as recorder:
             accesses = recorder.terms_of(sql).accesses
             tried = candidates_of(accesses, recorder.columns, distinct_in(engine))
-        assert {("c17",), ("c17", "c23"), ("c23", "c17")} < {one.keys for one in tried}
+        assert {("c17",), ("c23",), ("c17", "c23"), ("c29",)} < {one.keys for one in tried}
         assert {len(one.keys) for one in tried} == {1, 2, 8}
-        assert len(tried) <= 60
+        assert len(tried) <= 50
         (index,) = advice(engine, f"{sql};").indexes
     assert {"c17", "c23"} <= set(index.keys)
 

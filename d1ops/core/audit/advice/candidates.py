@@ -6,7 +6,7 @@ in both cases), so no index is widened to cover.
 
 from __future__ import annotations
 
-from itertools import chain, pairwise, permutations
+from itertools import chain, combinations, pairwise, permutations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from d1ops.core.sql import fold, quote_if_needed, quote_text, significant
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_PERMUTED = 3
 """Up to so many columns are tried in every order."""
 MAX_PAIRED = 5
-"""Of more, so many that tell rows apart best are tried in pairs."""
+"""Of more, so many that tell rows apart best are tried in pairs, and with a range or an order after them."""
 MAX_TOGETHER = 8
 """And so many are tried together: what is left after those, one more column hardly tells apart."""
 
@@ -106,6 +106,8 @@ def _of_access(access: Access, rowid: set[str], distinct: Distinct) -> Iterator[
         best = tuple(sorted(best, key=lambda term: -distinct(access.table, term.column)))
     for equals in _prefixes(best):
         yield from _after(access, equals, order, "")
+    for term in best[MAX_PAIRED:]:
+        yield Candidate(access.table, (_key(term),))
     for column, value in access.constants:
         where = _condition(column, value)
         rest = tuple(term for term in best if fold(term.column) != fold(column))
@@ -138,8 +140,8 @@ def _prefixes(equals: tuple[Term, ...]) -> Iterator[tuple[Term, ...]]:
             yield from permutations(equals, length)
     else:
         yield equals[:MAX_TOGETHER]
-        yield from permutations(equals[:MAX_PAIRED], 2)
-        yield from ((term,) for term in equals)
+        yield from combinations(equals[:MAX_PAIRED], 2)
+        yield from ((term,) for term in equals[:MAX_PAIRED])
     yield ()
 
 
