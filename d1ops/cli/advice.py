@@ -176,7 +176,8 @@ def text(advice: Advice, months: Sequence[Bill], prices: Prices) -> list[str]:
     """Return the advice for people."""
     how = "estimated" if advice.is_estimate else "counted by workerd"
     whose = "generated rows" if advice.rows_from == "generated" else advice.rows_from
-    head = f"advice: {_indexes(len(advice.indexes))} for {count(len(advice.effects), 'query')};"
+    run = [effect for effect in advice.effects if effect.not_run is None]
+    head = f"advice: {_indexes(len(advice.indexes))} for {count(len(run), 'query')};"
     lines = [f"{head} rows read a run {how} on {whose}"]
     for index in advice.indexes:
         lines += ["", f"  {index.create_sql}"]
@@ -184,9 +185,17 @@ def text(advice: Advice, months: Sequence[Bill], prices: Prices) -> list[str]:
         for effect in advice.effects:
             if effect.query in index.queries:
                 lines += [f"    {line}" for line in _effect(effect)]
+            elif effect.query in index.queries_kept:
+                lines += ["    without it the other indexes would make this query read more:"]
+                lines += [f"    {line}" for line in _effect(effect)]
     # A foreign key's index is advised whatever queries make of it, and the planner may prefer it to a better way.
     worse = [f"    {line}" for effect in advice.effects if effect.is_worse for line in _effect(effect)]
     lines += ["", "  reads more with these indexes:", *worse] if worse else []
+    lines += [
+        f"  not measured: {effect.query!r}{_place(effect)} does not run on the scratch database: {effect.not_run}"
+        for effect in advice.effects
+        if effect.not_run is not None
+    ]
     lines += [f"  not advised, its table has its number of indexes: {one}" for one in advice.over_budget]
     return [*lines, *_money(months, prices)]
 
@@ -196,16 +205,19 @@ def _indexes(number: int) -> str:
 
 
 def _effect(effect: Effect) -> list[str]:
-    place = f" ({effect.places[0]})" if effect.places else ""
     seconds = ""
     if effect.seconds_before is not None and effect.seconds_after is not None:
         seconds = f"; {effect.seconds_before * 1000:.1f} -> {effect.seconds_after * 1000:.1f} ms"
     figures = f"{_rows(effect.rows_read_before)} -> {_rows(effect.rows_read_after)} rows read{seconds}"
     return [
-        f"{effect.query!r}{place}: {figures}",
+        f"{effect.query!r}{_place(effect)}: {figures}",
         *(f"  before: {line}" for line in effect.plan_before),
         *(f"  after:  {line}" for line in effect.plan_after),
     ]
+
+
+def _place(effect: Effect) -> str:
+    return f" ({effect.places[0]})" if effect.places else ""
 
 
 def _rows(number: float | None) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from d1ops.core import rules
+from d1ops.core.audit.plans import rows_counted
 from d1ops.core.engine import Engine, Rejected
 from d1ops.core.sql import quote_text, significant
 from d1ops.database.sqlite import SqliteDatabase
@@ -92,7 +93,7 @@ class MeteredEngine(Engine):
         self._set.clear()
         self._steps.clear()
         result = super()._run_one(statement)
-        rows_read = 0 if verb in ("EXPLAIN", "PRAGMA") else self._rows_read(verb, statement.sql, result)
+        rows_read = 0 if verb in ("EXPLAIN", "PRAGMA") else self._rows_read(verb, statement, result)
         rows_written = 0
         if may_write:
             # What this measures with statements of its own counts for nobody.
@@ -107,30 +108,23 @@ class MeteredEngine(Engine):
 
     # -- rows read ---------------------------------------------------------------------------------------------------
 
-    def _rows_read(self, verb: str, sql: str, result: Result) -> int:
-        scanned = self._steps["SQLITE_STMTSTATUS_FULLSCAN_STEP"]
+    def _rows_read(self, verb: str, statement: Statement, result: Result) -> int:
+        sql = statement.sql
+        scanned, sorts = (self._steps[f"SQLITE_STMTSTATUS_{name}"] for name in ("FULLSCAN_STEP", "SORT"))
         if verb == "DELETE" and not any(token.upper == "WHERE" for token in significant(sql)):
             return 0  # Without the hook SQLite empties the table without a look at its rows.
+        counted = rows_counted(self, sql, statement.params)
         if scanned:
             # The first row of a scan is not a step; what goes through a sorter is read again.
-            return (scanned + 1) * (2 if self._steps["SQLITE_STMTSTATUS_SORT"] else 1)
+            return (scanned + 1) * (2 if sorts else 1) + counted
         if verb in ("SELECT", "WITH"):
-            return max(len(result.rows), self._counted(sql, result)) if self._reads_a_table(sql) else 0
+            return max(len(result.rows), counted) if self._reads_a_table(sql) else 0
         if verb in ("UPDATE", "DELETE"):
-            return result.meta.changes
-        return 0
+            return result.meta.changes + counted
+        return counted
 
     def _reads_a_table(self, sql: str) -> bool:
         return any(token.upper == "FROM" for token in significant(sql))
-
-    def _counted(self, sql: str, result: Result) -> int:
-        """Return what a bare `SELECT count(*) FROM t` found: SQLite counts pages, D1 bills rows."""
-        if len(result.rows) != 1:
-            return 0
-        words = [token.upper for token in significant(sql) if token.kind != "semicolon"]
-        is_count = words[1:6] == ["COUNT", "(", "*", ")", "FROM"] and "WHERE" not in words
-        value = result.rows[0][0] if is_count else 0
-        return value if isinstance(value, int) else 0
 
     def _note_profile(self, event: dict[str, Any]) -> None:
         self._steps.update(event["stmt_status"])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from d1ops.core.audit.advice.advise import Advice
+    from d1ops.core.audit.advice.advise import Advice, IndexAdvice
     from d1ops.core.audit.advice.lab import Budget
     from d1ops.core.audit.finding import Finding
     from d1ops.core.workload import Workload
@@ -100,10 +100,13 @@ def write_migration(
             hint=f"d1ops migrate --env {workspace.env}, then audit again",
         )
     about = {finding.query for finding in findings}
+    taken = [one for one in advice.indexes if everything or one.foreign_keys or about.intersection(one.queries)]
+    tables = {one.table for one in taken}
+    # What keeps a query from reading more belongs to the indexes that it makes good for.
     advised = [
-        Change(index.create_sql, (*index.foreign_keys, *(f"serves the query {query!r}" for query in index.queries)))
-        for index in advice.indexes
-        if everything or index.foreign_keys or about.intersection(index.queries)
+        Change(one.create_sql, _reasons(one))
+        for one in advice.indexes
+        if one in taken or (one.queries_kept and one.table in tables)
     ]
     # A table that has its number of indexes gets none by another way.
     full = {one.rpartition(" (")[0] for one in advice.over_budget}
@@ -124,6 +127,14 @@ def write_migration(
     rollback = f"{workspace.rollbacks_folder}/{label}_rollback.sql"
     _write_both(project / migration, made.migration, project / rollback, made.rollback)
     return Written(migration, rollback, made.statements, made.mended, made.unmended, made.new)
+
+
+def _reasons(index: IndexAdvice) -> tuple[str, ...]:
+    return (
+        *index.foreign_keys,
+        *(f"serves the query {query!r}" for query in index.queries),
+        *(f"keeps the other indexes from making the query {query!r} read more" for query in index.queries_kept),
+    )
 
 
 def _write_both(migration: Path, text: str, rollback: Path, rollback_text: str) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.advice.advise import Scratch
-from d1ops.core.audit.advice.scratch import Cost, EngineMeter
+from d1ops.core.audit.advice.scratch import Cost, EngineMeter, NotRun
 from d1ops.core.mirror import build_mirror
 from d1ops.core.rows import generate
-from d1ops.core.sql import fold, is_read
+from d1ops.core.sql import fold
 from d1ops.core.values import Statement
 from d1ops.database.sqlite import open_copy
 from d1ops.errors import ConfigError, DatabaseError, StatementRejected, Unreachable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from d1ops.core.engine import Engine
     from d1ops.core.schema import Schema
     from d1ops.core.values import Row
-    from d1ops.database.base import Database
+    from d1ops.database.workerd import WorkerdDatabase
     from d1ops.ops.backup import VerifiedBackup
 
 SEED = 1
@@ -36,9 +36,14 @@ MOST_ROWS = 5_000
 FEWEST_KNOWN_ROWS = 1_000
 """A target whose largest table has fewer is no measure for the others."""
 FEW_ROWS = 20
+EQUAL_ROWS = 100
+"""Where a smaller table has fewer rows of a value than the target, it still has so many, if the target has."""
 ROWS_BY_DEPTH = (40, 240, 1_200)
 """Rows without statistics: of a table that others refer to, of one that refers to it, of one below that. So a parent
 has several children, which is what an index is for."""
+
+
+DEFER = Statement("PRAGMA defer_foreign_keys = ON")
 
 
 class DatabaseMeter:
@@ -47,25 +52,21 @@ class DatabaseMeter:
     name = "workerd"
     is_exact = True
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: WorkerdDatabase) -> None:
         self._database = database
 
     def change(self, statements: Sequence[str]) -> None:
         """Create and drop indexes."""
         self._database.batch([Statement(sql) for sql in statements])
 
-    def measure(self, statements: Sequence[Statement]) -> Cost | None:
-        """Run one query with several sets of parameters; what it writes is undone."""
+    def measure(self, statements: Sequence[Statement]) -> Cost:
+        """Run one query with several sets of parameters; what it writes is undone. Raises NotRun."""
         runs: list[tuple[int, int, float]] = []
         for statement in statements:
-            undo = None if is_read(statement.sql) else self._database.bookmark()
             try:
-                (result,) = self._database.batch((statement,), lossy=True)
-            except StatementRejected:
-                return None
-            finally:
-                if undo is not None:
-                    self._database.restore(undo)
+                _, result = self._database.trial((DEFER, statement), lossy=True)
+            except StatementRejected as error:
+                raise NotRun(error.text) from None
             meta = result.meta
             runs.append((meta.rows_read or 0, meta.rows_written or 0, meta.duration_seconds))
         return Cost.of(runs)
@@ -116,7 +117,8 @@ def generated(
 ) -> Engine:
     """Return an engine in memory with the schema, the statistics and generated rows.
 
-    `known` are the rows of the target's tables, which the generated ones follow in proportion.
+    `known` are the rows of the target's tables, which the generated ones follow in proportion. Columns of indexes have
+    equal values as often as the target's statistics say.
 
     Tables that are neither `wanted` (folded; None for all) nor referred to by those get few rows.
     """
@@ -125,7 +127,9 @@ def generated(
     sizes |= {
         table: FEW_ROWS for table in sizes if wanted is not None and fold(table) not in _with_parents(engine, wanted)
     }
-    generate(engine, rows=ROWS_BY_DEPTH[0], seed=SEED, ledger=ledger, rows_of=sizes)
+    is_telling = max((known or {}).values(), default=0) >= FEWEST_KNOWN_ROWS
+    values = _values(engine, statistics if is_telling else (), sizes)
+    generate(engine, rows=ROWS_BY_DEPTH[0], seed=SEED, ledger=ledger, rows_of=sizes, values_of=values)
     return engine
 
 
@@ -142,6 +146,35 @@ def scaled(known: Mapping[str, int], depths: Mapping[str, int]) -> dict[str, int
         table: max(FEW_ROWS, round(known[table] * share)) if table in known else ROWS_BY_DEPTH[min(depth, 2)]
         for table, depth in depths.items()
     }
+
+
+def _values(engine: Engine, statistics: Sequence[Row], sizes: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return how many values each column of an index gets, by table and column in lower case.
+
+    A row of `sqlite_stat1` has the rows of an index, and how many of them agree in its first column, in its first two
+    and so on (SQLite documentation, "The Database File Format", section 2.6.3).
+    """
+    found: list[tuple[int, str, str, int]] = []
+    for table, index, stat in statistics:
+        columns = engine.ask(
+            "SELECT x.name FROM pragma_index_list(?) AS l, pragma_index_xinfo(l.name) AS x"
+            " WHERE l.name = ? AND NOT l.partial AND x.key ORDER BY x.seqno",
+            (table, index),
+        )
+        numbers = [int(word) for word in str(stat).split() if word.isdecimal()]
+        rows: float = sizes.get(str(table), 0)
+        for place, ((column,), before, equal) in enumerate(zip(columns, numbers, numbers[1:], strict=False)):
+            if place and equal < FEW_ROWS:
+                break  # That few rows agree by all columns together says little of one of them.
+            agreeing = max(1, rows * equal / max(before, 1), min(equal, EQUAL_ROWS))
+            number = max(1, round(rows / agreeing))
+            rows /= number
+            found.append((place, str(table), fold(str(column)), number))
+    values: dict[str, dict[str, int]] = {}
+    # What the first columns of indexes have is known best.
+    for _, table, column, number in sorted(found):
+        values.setdefault(table, {}).setdefault(column, number)
+    return values
 
 
 def _with_parents(engine: Engine, tables: frozenset[str]) -> frozenset[str]:
@@ -180,7 +213,7 @@ def _depths(engine: Engine, tables: Sequence[str]) -> dict[str, int]:
     return {table: min(depth[fold(table)], len(ROWS_BY_DEPTH) - 1) for table in tables}
 
 
-def _workerd(engine: Engine, state: Path, modules: Sequence[Path]) -> Database | None:
+def _workerd(engine: Engine, state: Path, modules: Sequence[Path]) -> WorkerdDatabase | None:
     from d1ops.database.workerd import WorkerdDatabase, database_file
 
     if not modules:

@@ -111,6 +111,19 @@ def test_what_the_advice_makes_worse_is_said(filled: Shell) -> None:
     assert "      after:  SEARCH t USING INDEX idx_t_d (d=?)\n" in worse
 
 
+def test_a_query_that_does_not_run_is_said_and_not_counted(coded: Shell) -> None:
+    (coded.root / "db" / "queries").mkdir(exist_ok=True)
+    (coded.root / "db" / "queries" / "all.sql").write_text("-- name: all one\nUPDATE users SET id = 'x';\n")
+    argv = ("audit", "--from-source", "src", "--advice")
+    out = coded(*argv).out
+    assert "advice: 2 indexes for 1 query; rows read a run" in out
+    assert "  not measured: 'all one' (db/queries/all.sql:2) does not run on the scratch database: UNIQUE con" in out
+    document = coded(*argv, "--format", "json").json["advice"]
+    reasons = {one["query"]: one["not_run"] for one in document["queries"]}
+    assert reasons["byMail"] is None
+    assert reasons["all one"].startswith("UNIQUE constraint failed: users.id")
+
+
 @pytest.mark.parametrize(
     ("argv", "text", "hint"),
     [

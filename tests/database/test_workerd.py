@@ -153,6 +153,25 @@ def test_a_violation_found_at_commit_is_a_refusal_not_an_unknown_outcome(databas
     assert database.query("SELECT count(*) FROM c").scalar() == 0
 
 
+def test_a_trial_is_rolled_back_whatever_it_breaks(database: WorkerdDatabase) -> None:
+    database.batch(
+        [
+            Statement("CREATE TABLE p(id INTEGER PRIMARY KEY)"),
+            Statement("CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p(id) ON DELETE RESTRICT)"),
+            Statement("INSERT INTO p VALUES(1)"),
+            Statement("INSERT INTO c VALUES(1, 1)"),
+        ]
+    )
+    _, result = database.trial([Statement("PRAGMA defer_foreign_keys = ON"), Statement("DELETE FROM p")])
+    assert result.meta.changes == 1
+    assert result.meta.rows_read
+    assert database.query("SELECT count(*) FROM p").scalar() == 1
+    with pytest.raises(StatementRejected, match="FOREIGN KEY constraint failed"):
+        database.query("DELETE FROM p")
+    with pytest.raises(StatementRejected, match="no such table: nowhere"):
+        database.trial([Statement("SELECT * FROM nowhere")])
+
+
 @pytest.mark.parametrize(
     ("sql", "text", "offset"),
     [

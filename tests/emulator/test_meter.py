@@ -37,6 +37,8 @@ SAME = [
     "SELECT * FROM t WHERE k = 3 LIMIT 1",
     "SELECT * FROM t WHERE id = 5",
     "SELECT count(*) FROM t",
+    "SELECT (SELECT count(*) FROM t) AS n",
+    "SELECT (SELECT count(*) FROM t), v FROM t",
     "SELECT * FROM t ORDER BY v LIMIT 1",
     "SELECT max(id) FROM t",
     "SELECT max(k) FROM t",

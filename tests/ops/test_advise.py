@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from d1ops.core.audit.advice.advise import Scratch
+from d1ops.core.audit.advice.advise import advise as advise_on
+from d1ops.core.audit.advice.scratch import NotRun
+from d1ops.core.engine import Engine
 from d1ops.core.mirror import build_mirror, schema_of
+from d1ops.core.queries import parse_queries
 from d1ops.core.schema import diff
 from d1ops.core.values import Statement
 from d1ops.core.workload import Workload, merge
+from d1ops.database.workerd import WorkerdDatabase
 from d1ops.errors import UsageError
 from d1ops.ops import backup
 from d1ops.ops.advise import Written, advise, write_migration
 from d1ops.ops.audit import Audited, audit
-from d1ops.ops.scratch import scaled, scratch_of
+from d1ops.ops.scratch import DatabaseMeter, scaled, scratch_of
 from d1ops.ops.workspace import read_queries
 from tests.support.node import MODULES
 from tests.support.project import REPOSITORY
@@ -152,6 +158,107 @@ def test_without_workerd_the_figures_are_estimates_and_agree_on_the_indexes(smal
     assert (exact.is_estimate, estimated.is_estimate) == (False, True)
     assert exact.indexes == estimated.indexes
     assert [one.plan_after for one in exact.effects] == [one.plan_after for one in estimated.effects]
+
+
+def test_an_index_that_only_makes_good_for_others_is_told_so(tmp_path: Path) -> None:
+    """Through an index a table without rowids is searched again for every row, and any index can be taken for a write
+    of all rows: the last one made is."""
+    statements = (
+        "CREATE TABLE t (a INT, b INT, c TEXT COLLATE NOCASE, d TEXT, e INT, PRIMARY KEY (a, b)) WITHOUT ROWID",
+        "INSERT OR IGNORE INTO t WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 800)"
+        " SELECT i * 7919 % 40, i * 104729 % 200, 'abA' || (i * 31 % 60), 'k' || (i * 17 % 300),"
+        " (i % 5) * (i % 3) FROM n",
+    )
+    text = """
+    SELECT * FROM t WHERE b > ? AND e IS NOT NULL AND a < ? ORDER BY a DESC, e;
+    SELECT * FROM t WHERE b < ? AND c BETWEEN ? AND ? AND e = ? LIMIT 10;
+    UPDATE t SET e = 5;
+    DELETE FROM t;
+    SELECT count(*) FROM t WHERE d = 1;
+    SELECT min(e) FROM t WHERE e IN (?, ?);
+    """
+    engine = Engine.memory()
+    with closing(engine), closing(WorkerdDatabase("scratch", tmp_path, (MODULES,))) as database:
+        for sql in statements:
+            engine.ask(sql)
+        database.batch([Statement(sql) for sql in statements])
+        scratch = Scratch(engine, DatabaseMeter(database), "generated")
+        queries = merge(parse_queries(text.encode(), "q.sql"))
+        found = advise_on(schema_of(engine), (), queries, (), scratch, ledger=LEDGER)
+    assert all(index.queries or index.queries_kept for index in found.indexes)
+    assert [query for index in found.indexes for query in index.queries_kept] == ["q #3"]
+    assert [(one.rows_read_before or 0) >= (one.rows_read_after or 0) for one in found.effects] == [True] * 6
+
+
+SHOPS = """
+CREATE TABLE shops (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE items (id INTEGER PRIMARY KEY, shop INT REFERENCES shops (id), sku INT, kind INT, code TEXT UNIQUE);
+CREATE INDEX by_shop ON items (shop);
+CREATE INDEX by_kind ON items (kind, sku);
+CREATE INDEX of_some ON items (sku) WHERE kind = 1;
+"""
+
+
+def shops() -> Schema:
+    engine = Engine.memory()
+    with closing(engine), engine.unlimited():
+        engine.ask(SHOPS)
+        return schema_of(engine)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shop", "kind", "shops_found", "kinds_found", "skus_found"),
+    [
+        (3000, "3000 1000", "3000 600 60", 3, 5, 10),
+        (1_000_000, "1000000 1000", "1000000 200000 200", 50, 5, 10),
+        (4000, "4000 1", "4000 2 1", 300, 950, 950),
+    ],
+)
+def test_generated_rows_have_equal_values_as_often_as_the_statistics_say(
+    rows: int, shop: str, kind: str, shops_found: int, kinds_found: int, skus_found: int
+) -> None:
+    statistics = [
+        ("items", "by_shop", shop),
+        ("items", "by_kind", kind),
+        ("items", "of_some", "7 7"),
+        ("items", "sqlite_autoindex_items_1", f"{rows} 1"),
+    ]
+    known = {"items": rows, "shops": 300 * max(1, rows // 5000)}
+    with scratch_of(shops(), statistics, LEDGER, (), known=known) as scratch:
+        (found,) = scratch.engine.ask(
+            "SELECT count(DISTINCT shop), count(DISTINCT kind), count(DISTINCT sku) FROM items"
+        )
+        made = scratch.engine.count("items")
+        codes = scratch.engine.ask_one("SELECT count(DISTINCT code) FROM items")
+    assert made == min(rows, 5000)
+    assert isinstance(codes, int)
+    assert codes > made * 0.8, "a unique column has no equal values"
+    assert found == pytest.approx((shops_found, kinds_found, skus_found), rel=0.2)
+
+
+@pytest.mark.parametrize("modules", [(), (MODULES,)], ids=["estimated", "workerd"])
+def test_a_query_that_reads_many_rows_by_the_statistics_is_served(modules: tuple[Path, ...]) -> None:
+    text = "SELECT * FROM items WHERE shop = ? AND sku = ?; SELECT * FROM items WHERE shop = ? ORDER BY sku LIMIT 5;"
+    queries = merge(parse_queries(text.encode(), "q.sql"))
+    schema, statistics = shops(), [("items", "by_shop", "3000 1000")]
+    with scratch_of(schema, statistics, LEDGER, modules, known={"items": 3000, "shops": 300}) as scratch:
+        found = advise_on(schema, statistics, queries, (), scratch, ledger=LEDGER)
+    assert [index.keys for index in found.indexes] == [("shop", "sku")]
+
+
+@pytest.mark.parametrize("modules", [(), (MODULES,)], ids=["estimated", "workerd"])
+def test_a_broken_foreign_key_stops_no_measurement_and_other_refusals_are_said(modules: tuple[Path, ...]) -> None:
+    engine = Engine.memory()
+    engine.ask("CREATE TABLE parent (id INTEGER PRIMARY KEY, n INT)")
+    engine.ask("CREATE TABLE child (id INTEGER PRIMARY KEY, parent INT NOT NULL REFERENCES parent (id))")
+    with closing(engine), scratch_of(schema_of(engine), (), LEDGER, modules) as scratch:
+        deleted = scratch.meter.measure([Statement("DELETE FROM parent WHERE n IS NOT ?", ("x",))])
+        assert deleted.rows_read >= scratch.engine.count("parent")
+        assert scratch.meter.measure([Statement("SELECT n FROM parent")]).rows_read >= 40, "it was taken back"
+        with pytest.raises(NotRun, match="UNIQUE constraint failed: parent"):
+            scratch.meter.measure([Statement("UPDATE parent SET id = 1")])
+        kept = scratch.engine.count("parent")
+    assert kept == 40
 
 
 def test_generated_rows_follow_statistics_or_the_place_among_the_tables(small: Project) -> None:

@@ -96,18 +96,15 @@ def plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree]
     Raises PlanRefused when it does not compile.
     """
     values = (None,) * parameters or None
-    run = engine.connection.execute
     # SQLite compiles a statement again once a value is bound that its plan could depend on, and the listing of the
     # second program has no lines. With its stability guarantee no plan depends on a value.
     engine.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     try:
-        rows = list(run(sql, values, can_cache=False, explain=2))
-        # In the program of an EXPLAIN QUERY PLAN the lines of the plan are instructions.
-        listing = list(run(f"EXPLAIN QUERY PLAN {sql}", values, can_cache=False, explain=1))
+        rows = list(engine.connection.execute(sql, values, can_cache=False, explain=2))
+        steps = _steps(engine, sql, values)
     except apsw.Error as error:
         offset = getattr(error, "error_offset", -1)
         raise PlanRefused(str(error), offset if offset >= 0 else None) from None
-    steps = [_Step(address, opcode, p1, p2, p3, p4 or "") for address, opcode, p1, p2, p3, p4, *_ in listing]
     return Plan(
         lines=indented(rows),
         whole_reads=tuple(read for program in _programs(steps) for read in _whole_reads(program, trees)),
@@ -148,6 +145,49 @@ def with_pattern(sql: str) -> tuple[str, int]:
         if token.kind not in ("space", "comment"):
             pattern = _PATTERNS.get(token.upper)
     return "".join(pieces), count
+
+
+def rows_counted(engine: Engine, sql: str, values: Sequence[Value]) -> int:
+    """Return how many rows SQLite's own count(*) passes over when a query runs: it looks at pages, D1 bills rows.
+
+    0 for a query that does not compile.
+    """
+    if "COUNT" not in sql.upper():
+        return 0
+    with engine.free():
+        tables = frozenset(str(name) for (name,) in engine.ask("SELECT name FROM sqlite_master WHERE type = 'table'"))
+        try:
+            steps = _steps(engine, sql, tuple(values) or None)
+        except apsw.Error:
+            return 0
+        trees = trees_of(engine, tables)
+        reads = (read for program in _programs(steps) for read in _whole_reads(program, trees))
+        return sum(engine.count(read.tree.table) for read in reads if read.counts)
+
+
+def lines_that_run(engine: Engine, sql: str, values: Sequence[Value] | None) -> tuple[str, ...]:
+    """Return the lines of a query's plan without what it skips: the look for children of a new parent row, which SQLite
+    takes only while violations are outstanding. Raises apsw.Error where the query does not compile."""
+    steps = _steps(engine, sql, values)
+    if not any(step.opcode == "Explain" for step in steps):
+        # Compiled again for a value that its plan depends on, which takes the lines out of the listing.
+        rows = engine.connection.execute(sql, values, can_cache=False, explain=2)
+        return tuple(str(line) for _, _, _, line in rows)
+    lines: list[str] = []
+    for program in _programs(steps):
+        resumes_at = 0
+        for step in program:
+            if step.opcode == "FkIfZero":
+                resumes_at = max(resumes_at, step.p2)
+            elif step.opcode == "Explain" and step.address >= resumes_at:
+                lines.append(step.text)
+    return tuple(lines)
+
+
+def _steps(engine: Engine, sql: str, values: Sequence[Value] | None) -> list[_Step]:
+    """Compile a query. In the program of an EXPLAIN QUERY PLAN the lines of the plan are instructions."""
+    listing = engine.connection.execute(f"EXPLAIN QUERY PLAN {sql}", values, can_cache=False, explain=1)
+    return [_Step(address, opcode, p1, p2, p3, p4 or "") for address, opcode, p1, p2, p3, p4, *_ in listing]
 
 
 def indented(rows: Iterable[Sequence[Value]]) -> tuple[str, ...]:

@@ -45,9 +45,20 @@ class Draft:
 
 
 class Cell:
-    """A column of its own. It stays with a source until hardly any of its values are taken."""
+    """A column of its own. It stays with a source until hardly any of its values are taken.
 
-    def __init__(self, position: int, sources: Sequence[Source], domain: Sequence[Value], *, required: bool) -> None:
+    It has no more than `most` different values, as long as SQLite takes them again (None: as many as come).
+    """
+
+    def __init__(
+        self,
+        position: int,
+        sources: Sequence[Source],
+        domain: Sequence[Value],
+        *,
+        required: bool,
+        most: int | None = None,
+    ) -> None:
         self.positions = (position,)
         self.nullable = () if required else (position,)
         self.domain: list[Row] = [(value,) for value in domain]
@@ -60,6 +71,9 @@ class Cell:
         self._refusals = 0
         self._taken: Counter[int] = Counter()
         self._tried: Counter[int] = Counter()
+        self._most = most
+        self._used: dict[Value, None] = {}
+        self._again: list[Value] = []
 
     @property
     def is_proved(self) -> bool:
@@ -73,6 +87,9 @@ class Cell:
         if self.nullable and draw.random() < draft.null_share:
             draft.values[position] = None
             return
+        if self._again:
+            draft.values[position] = draw.pick(self._again)
+            return
         value = self._sources[self._current](draw)
         draft.values[position] = _distinct(value, draw) if self.is_distinct and draw.random() < 0.5 else value
 
@@ -85,6 +102,7 @@ class Cell:
 
     def shift(self) -> None:
         """Go on to the next source, and in between back to the one that has succeeded."""
+        self._most, self._again = None, []
         if self.is_proved and self._current != self._home:
             self._current = self._home
         else:
@@ -93,9 +111,13 @@ class Cell:
 
     def settle(self, draft: Draft) -> None:
         """The row was taken: come back to the source that it has, or leave it for a better one."""
-        if draft.values[self.positions[0]] is not None:
+        value = draft.values[self.positions[0]]
+        if value is not None:
             self._tried[self._current] += 1
             self._taken[self._current] += 1
+            if self._most is not None and not self._again:
+                self._used.setdefault(value)
+                self._again = list(self._used) if len(self._used) >= self._most else []
         if self._tried[self._home] and self._share(self._home) < POOR_SHARE:
             self._home = max((self._home, *sorted(self._taken)), key=self._share)
         self._current = self._explored = self._home
@@ -116,15 +138,22 @@ def _distinct(value: Value, draw: Draw) -> Value:
 
 
 class Link:
-    """A foreign key: a key of the parent, or NULL."""
+    """A foreign key: a key of the parent, or NULL. It refers to `most` rows of the parent, None for all."""
 
-    def __init__(self, positions: tuple[int, ...], nullable: tuple[int, ...], own: tuple[int, ...] | None) -> None:
+    def __init__(
+        self,
+        positions: tuple[int, ...],
+        nullable: tuple[int, ...],
+        own: tuple[int, ...] | None,
+        most: int | None = None,
+    ) -> None:
         self.positions = positions
         self.nullable = nullable
         self.own = own
         """Where the key that is referred to stands in the same row, for a reference of a table to itself."""
         self.domain: list[Row] = []
         """The parent's keys."""
+        self._most = most
         self._levels: list[int] = []
         self._level = 0
         self._is_to_itself = False
@@ -170,7 +199,7 @@ class Link:
             return None
         shared = tuple(o for o, position in enumerate(self.positions) if position in draft.drawn)
         if not shared:
-            return draw.below(len(self.domain))
+            return draw.below(min(len(self.domain), self._most or len(self.domain)))
         if shared not in self._by:
             index: dict[Row, list[int]] = {}
             for number, key in enumerate(self.domain):

@@ -18,7 +18,7 @@ from d1ops.core.sql import OWN, quote_identifier
 from d1ops.core.values import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from d1ops.core.engine import Engine
     from d1ops.core.rows.checks import Check
@@ -47,7 +47,8 @@ class _Refusal(NamedTuple):
 class Table:
     """An ordinary table while it is being filled."""
 
-    def __init__(self, engine: Engine, shape: Shape, seed: int) -> None:
+    def __init__(self, engine: Engine, shape: Shape, seed: int, values_of: Mapping[str, int] | None = None) -> None:
+        """`values_of` is how many different values a column (in lower case) gets, for some."""
         self.shape = shape
         self.made = 0
         self.problem: str | None = None
@@ -55,6 +56,7 @@ class Table:
         self._draw = Draw(f"{seed}/{shape.name.lower()}")
         self._positions = {column.name.lower(): number for number, column in enumerate(shape.columns)}
         self._next: dict[int, int] = {}
+        self._values_of = values_of or {}
         self._keys = [key for key in shape.foreign_keys if {c.lower() for c in key.columns} <= self._positions.keys()]
         self._links = [self._link(key) for key in self._keys]
         linked = {position for link in self._links for position in link.positions}
@@ -76,16 +78,18 @@ class Table:
             found = [self._positions.get(column.lower()) for column in key.parent_columns]
             own = tuple(p for p in found if p is not None)
             own = own if len(own) == len(found) == len(positions) else None
-        return Link(positions, nullable, own)
+        most = self._values_of.get(key.columns[0].lower()) if len(positions) == 1 else None
+        return Link(positions, nullable, own, most)
 
     def _cell(self, number: int) -> Cell:
         column = self.shape.columns[number]
         choice = candidates(self.shape.name, column, self.shape.checks)
         sources = choice.sources
+        most = self._values_of.get(column.name.lower())
         if column.name.lower() in self.shape.counted:
             self._next[number] = 1
-            sources = (lambda draw: self._next[number], *sources)
-        return Cell(number, sources, choice.domain, required=column.required)
+            sources, most = (lambda draw: self._next[number], *sources), None
+        return Cell(number, sources, choice.domain, required=column.required, most=most)
 
     # -- filling ---------------------------------------------------------------------------------------
 

@@ -56,10 +56,12 @@ def generate(
     seed: int,
     ledger: str = "d1_migrations",
     rows_of: Mapping[str, int] | None = None,
+    values_of: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Generated:
     """Insert `rows` rows into every table of `engine` and return the statements that did it.
 
-    `rows_of` has another number for some tables, by name as in the schema.
+    `rows_of` has another number for some tables, by name as in the schema; `values_of` how many different values a
+    column (in lower case) of a table gets, for some: fewer where there are no more.
     Rows that are there already are respected and referred to. Left alone are the ledger, the tables of d1ops, SQLite
     and Cloudflare, virtual tables other than FTS5, and FTS5 tables that another table or its triggers fill. A table
     that gets fewer rows, or none, says why in its `Filled.shortfall`.
@@ -76,7 +78,7 @@ def generate(
         elif str(name).lower() in wanted and kind == "virtual":
             virtual.append(str(name))
     ordered, early = _in_order(ordinary)
-    tables = [Table(engine, shape, seed) for shape in ordered]
+    tables = [Table(engine, shape, seed, (values_of or {}).get(shape.name)) for shape in ordered]
     statements: list[Statement] = []
     number_of = {table.shape.name: (rows_of or {}).get(table.shape.name, rows) for table in tables}
     for table in tables:

@@ -114,6 +114,13 @@ class WorkerdDatabase:
         answer = self._send("/batch", body, statements, reads_only=reads_only)
         return tuple(_result(each, lossy=lossy) for each in answer["results"])
 
+    def trial(self, statements: Sequence[Statement], *, lossy: bool = False) -> tuple[Result, ...]:
+        """Run statements in one transaction and roll it back. Deferred foreign keys, which are checked at a commit, may
+        be broken then."""
+        body = json.dumps({"statements": [_wire(each) for each in statements]}).encode()
+        answer = self._send("/trial", body, statements, reads_only=True)
+        return tuple(_result(each, lossy=lossy) for each in answer["results"])
+
     def bookmark(self) -> Bookmark:
         """Keep a copy of the present state and name it."""
         self._must_exist()

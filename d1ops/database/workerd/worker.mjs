@@ -1,6 +1,7 @@
 // Runs inside workerd: the storage engine of D1, answering as D1 does.
 //
 //   POST /batch   {"statements": [{"sql", "params"?}]} -> {"results": [{"columns", "rows", "meta"}]}
+//   POST /trial   the same, and rolled back
 //   POST /ingest  the text of a script                 -> {"result": {"columns", "rows", "meta"}}
 //
 // Each is one transaction. What the engine refuses comes back as {"error": text, "index": statement or null} and has
@@ -34,8 +35,8 @@ export class Database {
 
   async fetch(request) {
     const { pathname } = new URL(request.url);
-    if (request.method === "POST" && pathname === "/batch") {
-      return Response.json(await this.#batch((await request.json()).statements));
+    if (request.method === "POST" && (pathname === "/batch" || pathname === "/trial")) {
+      return Response.json(await this.#batch((await request.json()).statements, pathname === "/trial"));
     }
     if (request.method === "POST" && pathname === "/ingest") {
       return Response.json(await this.#ingest(await request.text()));
@@ -43,15 +44,16 @@ export class Database {
     return new Response("no such path\n", { status: 404 });
   }
 
-  async #batch(statements) {
+  async #batch(statements, isTrial) {
     let index = null;
     try {
-      const results = await this.#storage.transaction(async () => {
+      const results = await this.#storage.transaction(async (transaction) => {
         const done = statements.map((statement, position) => {
           index = position;
           return this.#measured(() => this.#run(statement));
         });
         index = null; // What fails from here on is the commit.
+        if (isTrial) transaction.rollback();
         return done;
       });
       return { results };

@@ -13,7 +13,7 @@ import apsw
 from d1ops.core.audit.advice.candidates import Candidate, candidates_of, expressions_of
 from d1ops.core.audit.advice.choose import choose
 from d1ops.core.audit.advice.lab import NONE, Budget, Indexes, Lab, Task
-from d1ops.core.audit.advice.samples import samples_of
+from d1ops.core.audit.advice.samples import distinct_in, samples_of
 from d1ops.core.audit.advice.terms import Recorder
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.sql import fold, quote_identifier, quote_if_needed
@@ -21,6 +21,7 @@ from d1ops.core.sql import fold, quote_identifier, quote_if_needed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from d1ops.core.audit.advice.candidates import Distinct
     from d1ops.core.audit.advice.choose import Chosen
     from d1ops.core.audit.advice.scratch import Cost, Meter
     from d1ops.core.engine import Engine
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 class Effect:
     """What the advised indexes do to one query. Rows are those of one execution, a mean over several parameters.
 
-    `rows_read_before` and what goes with it are None for a query that could not be run; `indexes` are the names of the
-    advised ones that its plan uses.
+    `rows_read_before` and what goes with it are None for a query that could not be run, and `not_run` says why;
+    `indexes` are the names of the advised ones that its plan uses.
     """
 
     query: str
@@ -50,6 +51,7 @@ class Effect:
     seconds_after: float | None
     indexes: tuple[str, ...]
     observed: Observed | None = None
+    not_run: str | None = None
 
     @property
     def is_mended(self) -> bool:
@@ -66,7 +68,10 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class IndexAdvice:
-    """An index that should be made, with its reasons: foreign keys as text, queries by name."""
+    """An index that should be made, with its reasons: foreign keys as text, queries by name.
+
+    `queries` read less with it. `queries_kept` would read more than now without it, because of the other indexes.
+    """
 
     name: str
     table: str
@@ -76,6 +81,7 @@ class IndexAdvice:
     drop_sql: str
     foreign_keys: tuple[str, ...]
     queries: tuple[str, ...]
+    queries_kept: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +140,9 @@ def advise(
     try:
         users = frozenset(schema.users(ledger).tables())
         recorder = Recorder(planner, schema, users)
+        distinct = distinct_in(scratch.engine)
         try:
-            tasks = [_task(planner, recorder, entry, scratch.engine) for entry in workload.entries]
+            tasks = [_task(planner, recorder, entry, scratch.engine, distinct) for entry in workload.entries]
         finally:
             recorder.close()
         lab = Lab(planner, scratch.meter, tasks, budget or Budget())
@@ -162,13 +169,13 @@ def workload_tables(schema: Schema, workload: Workload) -> frozenset[str]:
 # -- tasks -----------------------------------------------------------------------------------------------------------
 
 
-def _task(planner: Engine, recorder: Recorder, entry: Entry, rows: Engine) -> Task:
+def _task(planner: Engine, recorder: Recorder, entry: Entry, rows: Engine, distinct: Distinct) -> Task:
     query = entry.query
     terms = recorder.terms_of(query.sql)
     read, written = _tables(planner, query.sql, len(query.parameters))
     columns = {table: known for table, known in recorder.columns.items() if fold(table) in read | written}
     accesses = [access for access in terms.accesses if access.table in columns]
-    tried = dict.fromkeys(chain(candidates_of(accesses, columns), expressions_of(query.sql, columns)))
+    tried = dict.fromkeys(chain(candidates_of(accesses, columns, distinct), expressions_of(query.sql, columns)))
     return Task(
         sql=query.sql,
         samples=samples_of(rows, query.sql, len(query.parameters), terms.parameters, columns),
@@ -242,7 +249,7 @@ def _told(
     names = _names(schema, chosen.indexes, dict(wanted.values()))
     everything = Indexes.of(chosen.indexes)
     effects = tuple(_effect(lab, number, entry, everything, names) for number, entry in enumerate(workload.entries))
-    indexes = tuple(_index(one, names, wanted, effects) for one in chosen.indexes)
+    indexes = tuple(_index(one, names, wanted, effects, _kept(lab, one, everything)) for one in chosen.indexes)
     return Advice(
         indexes=indexes,
         effects=effects,
@@ -284,6 +291,7 @@ def _effect(lab: Lab, number: int, entry: Entry, indexes: Indexes, names: Mappin
         seconds_after=seconds_after,
         indexes=tuple(names[one] for one in sorted(lab.used(number, indexes), key=lambda one: names[one])),
         observed=entry.observed,
+        not_run=lab.reason(number),
     )
 
 
@@ -298,6 +306,7 @@ def _index(
     names: Mapping[Candidate, str],
     wanted: Mapping[Need, tuple[Candidate, str]],
     effects: Sequence[Effect],
+    kept: Sequence[int],
 ) -> IndexAdvice:
     return IndexAdvice(
         name=names[one],
@@ -308,7 +317,19 @@ def _index(
         drop_sql=f"DROP INDEX IF EXISTS {quote_if_needed(names[one])};",
         foreign_keys=tuple(need.foreign_key for need, (least, _) in wanted.items() if one.starts_with(least)),
         queries=tuple(effect.query for effect in effects if effect.is_mended and names[one] in effect.indexes),
+        queries_kept=tuple(effects[number].query for number in kept),
     )
+
+
+def _kept(lab: Lab, one: Candidate, indexes: Indexes) -> list[int]:
+    """Return the numbers of the tasks that only the other indexes would make read more."""
+    found: list[int] = []
+    for number in lab.near((one,)):
+        costs = [lab.cost(number, each) for each in (NONE, indexes, indexes.without((one,)))]
+        before, after, without = (cost.rows_read if cost is not None else 0.0 for cost in costs)
+        if after >= before and without - max(before, after) >= lab.least(without):
+            found.append(number)
+    return found
 
 
 def _names(schema: Schema, indexes: Iterable[Candidate], given: Mapping[Candidate, str]) -> dict[Candidate, str]:

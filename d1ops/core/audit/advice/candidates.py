@@ -6,13 +6,13 @@ in both cases), so no index is widened to cover.
 
 from __future__ import annotations
 
-from itertools import chain, pairwise, permutations
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain, combinations, pairwise, permutations
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from d1ops.core.sql import fold, quote_if_needed, quote_text, significant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from d1ops.core.audit.advice.terms import Access, Column, Term
     from d1ops.core.sql import Token
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 MAX_PERMUTED = 3
 """Up to so many columns are tried in every order."""
+MAX_PAIRED = 5
+"""Of more, so many that tell rows apart best are tried in pairs, and with a range or an order after them."""
+MAX_TOGETHER = 8
+"""And so many are tried together: what is left after those, one more column hardly tells apart."""
+
+Distinct: TypeAlias = "Callable[[str, str], int]"
+"""How many values a column of a table has."""
 
 
 class Candidate(NamedTuple):
@@ -51,12 +58,14 @@ def _bare(word: str) -> str:
     return "".join(c if c.isalnum() or c == "_" else "_" for c in word.strip("\"`[]'")).strip("_")
 
 
-def candidates_of(accesses: Iterable[Access], columns: Mapping[str, Sequence[Column]]) -> tuple[Candidate, ...]:
+def candidates_of(
+    accesses: Iterable[Access], columns: Mapping[str, Sequence[Column]], distinct: Distinct
+) -> tuple[Candidate, ...]:
     """Return the indexes to try for a query, without repetition, the narrow ones first."""
     found: dict[Candidate, None] = {}
     for access in accesses:
         rowid = {fold(column.name) for column in columns[access.table] if _is_rowid(column, columns[access.table])}
-        for candidate in _of_access(access, rowid):
+        for candidate in _of_access(access, rowid, distinct):
             found.setdefault(candidate)
     return tuple(sorted(found, key=lambda one: (one.table, bool(one.where), len(one.keys))))
 
@@ -88,15 +97,20 @@ def _is_rowid(column: Column, all_columns: Sequence[Column]) -> bool:
     return column.key == 1 and fold(column.type) == "integer" and sum(bool(each.key) for each in all_columns) == 1
 
 
-def _of_access(access: Access, rowid: set[str]) -> Iterator[Candidate]:
+def _of_access(access: Access, rowid: set[str], distinct: Distinct) -> Iterator[Candidate]:
     if any(fold(term.column) in rowid for term in access.equals):
         return
     order = _sorting(access, rowid)
-    for equals in _prefixes(access.equals):
+    best = access.equals
+    if len(best) > MAX_PERMUTED:
+        best = tuple(sorted(best, key=lambda term: -distinct(access.table, term.column)))
+    for equals in _prefixes(best):
         yield from _after(access, equals, order, "")
+    for term in best[MAX_PAIRED:]:
+        yield Candidate(access.table, (_key(term),))
     for column, value in access.constants:
         where = _condition(column, value)
-        rest = tuple(term for term in access.equals if fold(term.column) != fold(column))
+        rest = tuple(term for term in best if fold(term.column) != fold(column))
         for equals in _prefixes(rest):
             yield from _after(access, equals, order, where)
         if not rest and not order and not access.ranges:
@@ -119,14 +133,15 @@ def _after(access: Access, equals: tuple[Term, ...], order: tuple[Term, ...], wh
 
 
 def _prefixes(equals: tuple[Term, ...]) -> Iterator[tuple[Term, ...]]:
-    """Yield orders of all the columns, then fewer of them, then none."""
+    """Yield orders of all the columns, then fewer of them, then none; of many columns, the most telling first, only one
+    order, because a search that compares all of them reads the same in any."""
     if len(equals) <= MAX_PERMUTED:
         for length in range(len(equals), 0, -1):
             yield from permutations(equals, length)
     else:
-        yield from (equals[turn:] + equals[:turn] for turn in range(len(equals)))
-        yield from permutations(equals, 2)
-        yield from ((term,) for term in equals)
+        yield equals[:MAX_TOGETHER]
+        yield from combinations(equals[:MAX_PAIRED], 2)
+        yield from ((term,) for term in equals[:MAX_PAIRED])
     yield ()
 
 

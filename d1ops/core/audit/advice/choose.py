@@ -3,7 +3,8 @@
 Every figure is found by doing (`advice.lab`). A query costs the same under two sets of indexes if its plan is the same,
 so most answers are remembered. The set grows by what saves most (lazily re-evaluated, as gains shrink when the set
 grows), then shrinks: pairs give way to one index that serves both, and what changes nothing when it is left out is left
-out.
+out. An index can serve a query without need: only because another one steers it to read more than without any. Such an
+index stays where all of them together are worth it, and else goes with the one that it makes good for.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from d1ops.core.audit.advice.lab import Indexes, candidate_order
+from d1ops.core.audit.advice.lab import NONE, Indexes, candidate_order
 from d1ops.core.sql import fold
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _grow(
         bundle = bundles[place]
         now = gain(bundle)
         new = [one for one in bundle if one not in chosen]
-        if now <= 0 or not _pays(lab, wanting.intersection(lab.near(new)), chosen, chosen.having(bundle)):
+        if now <= 0 or not _pays(lab, wanting.intersection(lab.near(new)), chosen.having(bundle), chosen):
             continue
         if queue and now < -queue[0][0]:
             heapq.heappush(queue, (-now, place))
@@ -129,13 +130,12 @@ def _fits(lab: Lab, indexes: Indexes, new: Iterable[Candidate], needed: Indexes,
     )
 
 
-def _pays(lab: Lab, numbers: Iterable[int], without: Indexes, having: Indexes) -> bool:
-    """Return whether some task reads noticeably less, as the budget says."""
+def _pays(lab: Lab, numbers: Iterable[int], having: Indexes, *without: Indexes) -> bool:
+    """Return whether some task reads noticeably less, as the budget says, than with any of the others."""
     for number in numbers:
-        before, after = lab.cost(number, without), lab.cost(number, having)
-        if before is None or after is None:
-            continue
-        if before.rows_read - after.rows_read >= lab.least(before.rows_read):
+        costs = [lab.cost(number, indexes) for indexes in (having, *without)]
+        after, *before = (cost.rows_read for cost in costs if cost is not None)
+        if len(before) == len(without) and min(before) - after >= lab.least(min(before)):
             return True
     return False
 
@@ -186,9 +186,13 @@ def _joint(one: Candidate, other: Candidate) -> Iterable[Candidate]:
 def _shrink(lab: Lab, chosen: Indexes, wanting: frozenset[int], needed: Indexes) -> Indexes:
     """Leave out what changes too little: whole indexes first, then last columns that change nothing."""
     for one in sorted(chosen, key=candidate_order, reverse=True):
-        rest = chosen.without((one,))
-        if _serves(rest, (one,), needed) and not _pays(lab, wanting.intersection(lab.near((one,))), rest, chosen):
+        rest, numbers = chosen.without((one,)), wanting.intersection(lab.near((one,)))
+        if one not in chosen or not _serves(rest, (one,), needed):
+            continue
+        if not _pays(lab, numbers, chosen, rest):
             chosen = rest
+        elif not _pays(lab, numbers, chosen, rest, NONE):
+            chosen = _without_repair(lab, one, chosen, needed)
     for one in sorted(chosen, key=candidate_order):
         for length in range(1, len(one.keys)):
             short = type(one)(one.table, one.keys[:length], one.where)
@@ -201,6 +205,15 @@ def _shrink(lab: Lab, chosen: Indexes, wanting: frozenset[int], needed: Indexes)
                 chosen = rest
                 break
     return chosen
+
+
+def _without_repair(lab: Lab, one: Candidate, chosen: Indexes, needed: Indexes) -> Indexes:
+    """Leave out an index that only makes good for others, alone or with one of those, unless they pay together."""
+    numbers = lab.near((one,))
+    smaller = (chosen.without((one, other)) for other in sorted(chosen.on((fold(one.table),)), key=candidate_order))
+    kept = (rest for rest in smaller if _serves(rest, (one,), needed))
+    best = min(kept, key=lambda rest: lab.total(numbers, rest))
+    return best if lab.total(numbers, best) <= lab.total(numbers, chosen) else chosen
 
 
 def _serves(indexes: Indexes, gone: Iterable[Candidate], needed: Indexes) -> bool:

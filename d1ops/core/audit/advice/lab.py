@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from d1ops.core.audit.advice.scratch import Cost, drop_index
+from d1ops.core.audit.advice.scratch import Cost, NotRun, drop_index
+from d1ops.core.audit.plans import lines_that_run
 from d1ops.core.sql import fold
 from d1ops.core.values import Statement
 
@@ -134,6 +135,7 @@ class Lab:
     _plans: dict[tuple[int, frozenset[Candidate]], _Planned] = field(default_factory=dict)
     _costs: dict[tuple[int, tuple[object, ...], frozenset[Candidate]], Cost | None] = field(default_factory=dict)
     _by_table: dict[str, list[int]] = field(default_factory=dict)
+    _reasons: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for number, task in enumerate(self.tasks):
@@ -169,12 +171,24 @@ class Lab:
         if key not in self._costs:
             self._set_meter(planned.used | written, task.tables)
             self.measurements += 1
-            cost = self.meter.measure([Statement(task.sql, values) for values in task.samples])
+            cost = self._measured(number)
             if cost is not None and not self.meter.is_exact:
                 # What is counted from outside are rows; every index takes an entry more.
                 cost = replace(cost, rows_written=cost.rows_written * (1 + len(written)))
             self._costs[key] = cost
         return self._costs[key]
+
+    def reason(self, number: int) -> str | None:
+        """Return why a task could not be run, None where it could."""
+        return self._reasons.get(number)
+
+    def _measured(self, number: int) -> Cost | None:
+        task = self.tasks[number]
+        try:
+            return self.meter.measure([Statement(task.sql, values) for values in task.samples])
+        except NotRun as error:
+            self._reasons[number] = str(error)
+            return None
 
     def clear(self) -> None:
         """Take the indexes off the scratch database."""
@@ -218,20 +232,24 @@ class Lab:
         if found is None:
             self._set_planner(near, task.tables)
             try:
-                rows = self.planner.connection.execute(task.sql, task.samples[0] or None, can_cache=False, explain=2)
+                values = task.samples[0] or None
+                rows = self.planner.connection.execute(task.sql, values, can_cache=False, explain=2)
                 with self.planner.free():
-                    found = self._read(tuple(str(row[3]) for row in rows))
+                    lines = tuple(str(row[3]) for row in rows)
+                # Only a write checks foreign keys.
+                read = lines_that_run(self.planner, task.sql, values) if task.written else lines
+                found = self._read(lines, read)
             except apsw.Error:
                 found = _Planned()
             self._plans[key] = found
         return found
 
-    def _read(self, lines: tuple[str, ...]) -> _Planned:
-        """Tell the shape of a plan, which has no names: in which order columns are compared for equality costs
-        nothing."""
+    def _read(self, lines: tuple[str, ...], running: tuple[str, ...]) -> _Planned:
+        """Tell the shape of a plan by its `running` lines. It has no names: in which order columns are compared for
+        equality costs nothing."""
         shape: list[object] = []
         used: set[Candidate] = set()
-        for line in lines:
+        for line in running:
             match = _NAMED.search(line)
             if match is None:
                 shape.append(line)

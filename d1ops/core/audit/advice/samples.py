@@ -6,13 +6,14 @@ the application. What the planner does not tell about a parameter is guessed fro
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.advice.terms import Comparison
 from d1ops.core.sql import fold, quote_identifier, significant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from d1ops.core.audit.advice.terms import Column
     from d1ops.core.engine import Engine
@@ -22,6 +23,9 @@ SAMPLES = 3
 """How many different rows the values are taken from."""
 LIMIT = 20
 """What LIMIT is given."""
+
+COUNTED_ROWS = 10_000
+"""Of so many rows values are counted."""
 
 _LOW, _HIGH = 0.35, 0.65
 """Where in the order of its values the ends of a range are taken."""
@@ -61,6 +65,18 @@ def _value(engine: Engine, comparison: Comparison | None, turn: int) -> Value:
     return engine.ask_one(
         f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL ORDER BY {order} LIMIT 1 OFFSET {place}"
     )
+
+
+def distinct_in(engine: Engine) -> Callable[[str, str], int]:
+    """Return what counts the values of a column among the first `COUNTED_ROWS` rows of its table, each once."""
+
+    @cache
+    def distinct(table: str, column: str) -> int:
+        name = quote_identifier(column)
+        rows = f"SELECT {name} FROM {quote_identifier(table)} LIMIT {COUNTED_ROWS}"
+        return int(str(engine.ask_one(f"SELECT count(DISTINCT {name}) FROM ({rows})")))
+
+    return distinct
 
 
 def _has_rowid(engine: Engine, table: str) -> bool:

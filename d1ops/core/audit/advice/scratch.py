@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import apsw
 
+from d1ops.core.audit.plans import rows_counted
 from d1ops.core.sql import is_read, quote_identifier
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class Cost:
         return cls(sum(read) / len(runs), sum(written) / len(runs), median(seconds))
 
 
+class NotRun(Exception):
+    """A query does not run on the scratch database; the text is the engine's."""
+
+
 class Meter(Protocol):
     """Runs queries on a scratch database and counts the rows."""
 
@@ -55,8 +60,9 @@ class Meter(Protocol):
     def change(self, statements: Sequence[str]) -> None:
         """Create and drop indexes."""
 
-    def measure(self, statements: Sequence[Statement]) -> Cost | None:
-        """Run one query with several sets of parameters; what it writes is undone. None where it cannot run."""
+    def measure(self, statements: Sequence[Statement]) -> Cost:
+        """Run one query with several sets of parameters; what it writes is undone, so no foreign key that is broken
+        afterwards stops it. Raises NotRun."""
 
 
 class EngineMeter:
@@ -79,8 +85,8 @@ class EngineMeter:
         for sql in statements:
             self._engine.ask(sql)
 
-    def measure(self, statements: Sequence[Statement]) -> Cost | None:
-        """Run one query with several sets of parameters; what it writes is undone."""
+    def measure(self, statements: Sequence[Statement]) -> Cost:
+        """Run one query with several sets of parameters; what it writes is undone. Raises NotRun."""
         runs: list[tuple[int, int, float]] = []
         for statement in statements:
             with self._undone():
@@ -88,23 +94,26 @@ class EngineMeter:
                 before, started = self._engine.connection.total_changes(), self._clock()
                 try:
                     rows = len(self._engine.ask(statement.sql, statement.params))
-                except (apsw.Error, UnicodeDecodeError):
-                    return None
+                except (apsw.Error, UnicodeDecodeError) as error:
+                    raise NotRun(str(error)) from None
+                seconds = self._clock() - started
                 changes = self._engine.connection.total_changes() - before
-                runs.append((self._rows_read(statement.sql, rows), changes, self._clock() - started))
+                runs.append((self._rows_read(statement, rows), changes, seconds))
         return Cost.of(runs)
 
-    def _rows_read(self, sql: str, rows: int) -> int:
+    def _rows_read(self, statement: Statement, rows: int) -> int:
         scanned = self._steps["SQLITE_STMTSTATUS_FULLSCAN_STEP"]
         sorts = self._steps["SQLITE_STMTSTATUS_SORT"]
         looked = self._steps["SQLITE_STMTSTATUS_VM_STEP"] // STEPS_A_ROW
         # What goes through a sorter is read again.
         scan = (scanned + 1 + (rows if sorts else 0)) if scanned else 0
-        return max(scan, looked, rows if is_read(sql) else 0)
+        counted = rows_counted(self._engine, statement.sql, statement.params)
+        return max(scan + counted, looked, rows if is_read(statement.sql) else 0)
 
     @contextmanager
     def _undone(self) -> Iterator[None]:
         self._engine.ask("SAVEPOINT d1ops_scratch")
+        self._engine.ask("PRAGMA defer_foreign_keys = ON")
         try:
             yield
         finally:
