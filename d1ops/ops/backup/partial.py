@@ -2,6 +2,12 @@
 
 What was read before is no risk to what comes out: every row is compared with the target once more before a backup
 counts. The figures kept here only tell which tables are worth keeping.
+
+Several programs look after one folder of backups, and no name in it is ever given twice. A folder is `.<id>.new` until
+its maker has its lock, which lies inside of it; then `.<id>.partial`, which others find. Whoever makes it, goes on with
+it or removes it has the lock until the folder has another name: `<id>` where the backup is done, `.<id>.removed` where
+it goes, and nobody takes either for a backup that is not done. So who has the lock, and sees that the folder is still
+where it was (`Lock`), is alone with it, and a lock that was waited for while the folder was renamed opens nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +23,7 @@ import apsw
 
 from d1ops.errors import ConfigError, Unreachable
 from d1ops.ops.backup import files
+from d1ops.ops.backup import lock as locks
 from d1ops.ops.backup.copy import Copy
 from d1ops.ops.backup.lock import Busy, Lock
 from d1ops.ops.backup.manifest import DATA
@@ -30,6 +38,8 @@ if TYPE_CHECKING:
 
 STATE = "started.json"
 SUFFIX = ".partial"
+_NEW = ".new"
+_REMOVED = ".removed"
 
 
 @dataclass
@@ -64,9 +74,9 @@ class Partial:
     def become(self, folder: Path) -> None:
         """Rename it to a backup that is done."""
         self.copy.close()
-        self.lock.vanish()
         files.sync(self.folder)
         self.folder.rename(folder)
+        (folder / locks.NAME).unlink(missing_ok=True)
         files.sync(folder.parent)
         self.lock.close()
 
@@ -77,15 +87,18 @@ class Partial:
 
     def remove(self) -> None:
         """Remove all of it."""
-        self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.copy.close()
+        _remove(self.folder)
+        self.lock.close()
 
 
 def begin(folder: Path, backup_id: str) -> Partial:
     """Make a new one."""
-    aside = folder / f".{backup_id}{SUFFIX}"
-    aside.mkdir(mode=0o700)
-    return Partial(aside, Lock(aside), Copy(aside / DATA))
+    new, aside = folder / f".{backup_id}{_NEW}", folder / f".{backup_id}{SUFFIX}"
+    new.mkdir(mode=0o700)
+    lock = Lock(new)
+    new.rename(aside)
+    return Partial(aside, lock, Copy(aside / DATA))
 
 
 def adopt(
@@ -99,7 +112,7 @@ def adopt(
     """Return what an interrupted run of the same target and scope left, with the tables emptied whose figures are not
     what they were; None where there is nothing that fits, or somebody is at work on it."""
     wanted = _identity(workspace, schema, scope)
-    for aside in sorted(leftovers(folder), reverse=True):
+    for aside in sorted(_named(folder, SUFFIX), reverse=True):
         state = _state(aside)
         if state is None or any(state.get(name) != value for name, value in wanted.items()):
             continue
@@ -125,26 +138,40 @@ def discard(workspace: Workspace, folder: Path) -> None:
 
 def leftovers(folder: Path) -> list[Path]:
     """Return the folders of backups that are not done, whoever makes or made them."""
-    return sorted(folder.glob(f".*{SUFFIX}")) if folder.is_dir() else []
+    return sorted([*_named(folder, SUFFIX), *_named(folder, _REMOVED)])
 
 
 def is_busy(aside: Path) -> bool:
     """Return whether somebody is at work on a backup that is not done."""
-    try:
-        Lock(aside).close()
-    except Busy:
-        return True
-    except (ConfigError, Unreachable, apsw.Error):
-        return False
-    return False
+    return locks.is_held(aside)
 
 
 def remove(aside: Path) -> bool:
     """Remove a backup that is not done, unless somebody is at work on it; return whether it is gone."""
-    if is_busy(aside):
+    try:
+        lock = Lock(aside)
+    except Busy:
         return False
-    shutil.rmtree(aside, ignore_errors=True)
+    except (ConfigError, Unreachable, apsw.Error):  # Nobody can have what is no lock.
+        _remove(aside)
+        return True
+    try:
+        _remove(aside)
+    finally:
+        lock.close()
     return True
+
+
+def _remove(aside: Path) -> None:
+    """Remove a folder whose lock is ours, under a name that nobody goes on with should this be cut off."""
+    doomed = aside.with_suffix(_REMOVED)
+    with suppress(FileNotFoundError):
+        aside.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _named(folder: Path, suffix: str) -> list[Path]:
+    return list(folder.glob(f".*{suffix}")) if folder.is_dir() else []
 
 
 def _open(aside: Path) -> Partial | None:
