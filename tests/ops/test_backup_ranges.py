@@ -305,6 +305,37 @@ def test_an_interrupted_backup_is_gone_on_with(large: Project, done: float) -> N
         assert contents_of(path) == contents_of(large.root / "state" / "dev.sqlite")
 
 
+@pytest.mark.parametrize("damage", ["", "DROP TABLE children", "DROP TABLE small"])
+def test_a_copy_without_all_tables_is_not_gone_on_with(large: Project, damage: str) -> None:
+    with pytest.raises(Stopped):
+        backups.create(over(large, stopping_at(5)), limits=RANGES)
+    (left,) = partials(large)
+    if damage:
+        engine = open_copy(left / "data.sqlite")
+        engine.execute(damage)
+        engine.close()
+    else:
+        (left / "data.sqlite").write_bytes(b"")
+    backup, _ = backups.create(large.workspace, limits=RANGES)
+    assert not any("going on" in line for line in large.told)
+    assert partials(large) == []
+    with backup.unpacked() as path:
+        assert contents_of(path) == contents_of(large.root / "state" / "dev.sqlite")
+
+
+def test_the_rows_that_a_virtual_table_begins_with_are_not_taken_for_the_targets(large: Project) -> None:
+    large.run(
+        "CREATE VIRTUAL TABLE found USING fts5(body)",
+        "INSERT INTO found SELECT hex(randomblob(90)) FROM parents",
+    )
+    backup, _ = backups.create(large.workspace, limits=RANGES)
+    assert backup.manifest.rounds == 1
+    methods = {facts.table: facts.method for facts in backup.manifest.tables}
+    assert methods["found_data"] == "key ranges"
+    with backup.unpacked() as path:
+        assert contents_of(path) == contents_of(large.root / "state" / "dev.sqlite")
+
+
 def test_fresh_throws_away_what_was_left(large: Project) -> None:
     with pytest.raises(Stopped):
         backups.create(over(large, stopping_at(5)), limits=RANGES)

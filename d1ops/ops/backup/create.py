@@ -173,7 +173,7 @@ def _weigh(run: _Run, *, over_budget: bool) -> dict[str, Totals] | None:
 def _take(run: _Run, totals: dict[str, Totals] | None) -> tuple[VerifiedBackup, Look]:
     """Read as one batch where the target is small, else in ranges; what a batch cannot carry goes in ranges too."""
     if run.seen.size_bytes <= run.source.limits.one_batch_bytes:
-        aside = partial.begin(run.folder, run.backup_id)
+        aside = partial.begin(run.folder, run.backup_id, run.seen.everything, run.readers)
         try:
             return _fill(run, aside, run.readers, Large([]))
         except TooLarge:
@@ -185,10 +185,10 @@ def _take(run: _Run, totals: dict[str, Totals] | None) -> tuple[VerifiedBackup, 
     small = divide(run.readers, totals, run.source.limits)
     large = Large([reader for reader in run.readers if reader not in small], totals, run.needed)
     everything = run.seen.everything
-    found = partial.adopt(run.workspace, run.folder, everything, run.scope, large.readers, totals)
+    found = partial.adopt(run.workspace, run.folder, everything, run.scope, run.readers, totals)
     if found is not None:
         run.workspace.tell(f"going on with what {found.folder.name} holds already (--fresh throws it away)")
-    aside = found or partial.begin(run.folder, run.backup_id)
+    aside = found or partial.begin(run.folder, run.backup_id, everything, run.readers)
     try:
         aside.keep(run.workspace, everything, run.scope, totals)
         return _fill(run, aside, small, large)
@@ -208,7 +208,6 @@ def _fill(run: _Run, aside: Partial, small: list[TableReader], large: Large) -> 
     objects, workspace = run.seen.everything.objects, run.workspace
     names = [reader.table for reader in run.readers]
     seal = Seal(aside, objects, workspace.ledger, names, workspace.backup_recipients)
-    aside.copy.build(objects)
     progress = Progress(workspace.show)
     try:
         settled = settle(workspace, run.source, seal, run.seen, small, large, progress)

@@ -29,7 +29,7 @@ from d1ops.ops.backup.lock import Busy, Lock
 from d1ops.ops.backup.manifest import DATA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from d1ops.core.reader import TableReader, Totals
@@ -61,9 +61,10 @@ class Partial:
             **_identity(workspace, schema, scope),
             "totals": {name: [each.rows, list(each.columns), each.largest] for name, each in totals.items()},
         }
-        path = self.folder / STATE
-        path.unlink(missing_ok=True)
-        files.write_private(path, json.dumps(state).encode())
+        new = self.folder / f"{STATE}{_NEW}"
+        new.unlink(missing_ok=True)
+        files.write_private(new, json.dumps(state).encode())
+        new.replace(self.folder / STATE)
 
     def reopen(self) -> Copy:
         """Open the copy again, to be written."""
@@ -92,13 +93,19 @@ class Partial:
         self.lock.close()
 
 
-def begin(folder: Path, backup_id: str) -> Partial:
-    """Make a new one."""
+def begin(folder: Path, backup_id: str, schema: Schema, readers: Iterable[TableReader]) -> Partial:
+    """Make a new one, with all tables and without rows. One that is left before `keep` is not gone on with."""
     new, aside = folder / f".{backup_id}{_NEW}", folder / f".{backup_id}{SUFFIX}"
     new.mkdir(mode=0o700)
     lock = Lock(new)
     new.rename(aside)
-    return Partial(aside, lock, Copy(aside / DATA))
+    made = Partial(aside, lock, Copy(aside / DATA))
+    try:
+        made.copy.build(schema.objects, readers)
+    except BaseException:
+        made.remove()
+        raise
+    return made
 
 
 def adopt(
@@ -110,7 +117,8 @@ def adopt(
     totals: Mapping[str, Totals],
 ) -> Partial | None:
     """Return what an interrupted run of the same target and scope left, with the tables emptied whose figures are not
-    what they were; None where there is nothing that fits, or somebody is at work on it."""
+    what they were; None where there is nothing that fits, or somebody is at work on it. A copy without all tables is
+    damaged, and removed."""
     wanted = _identity(workspace, schema, scope)
     for aside in sorted(_named(folder, SUFFIX), reverse=True):
         state = _state(aside)
@@ -119,13 +127,24 @@ def adopt(
         found = _open(aside)
         if found is None:
             continue
-        known = state["totals"]
-        for reader in readers:
-            own = totals[reader.table]
-            if known.get(reader.table) != [own.rows, list(own.columns), own.largest]:
-                found.copy.clear(reader)
-        return found
+        try:
+            if found.copy.holds(readers):
+                _empty_what_moved(found.copy, state["totals"], readers, totals)
+                return found
+        except (apsw.CorruptError, apsw.NotADBError):
+            pass
+        found.remove()
     return None
+
+
+def _empty_what_moved(
+    copy: Copy, known: Mapping[str, Any], readers: Iterable[TableReader], totals: Mapping[str, Totals]
+) -> None:
+    copy.drop_triggers()
+    for reader in readers:
+        own = totals[reader.table]
+        if known.get(reader.table) != [own.rows, list(own.columns), own.largest]:
+            copy.clear(reader)
 
 
 def discard(workspace: Workspace, folder: Path) -> None:
