@@ -257,6 +257,13 @@ def test_over_the_budget_somebody_is_asked(large: Project) -> None:
     backups.create(replace(large.workspace, backup_max_bytes=1000), over_budget=True)
 
 
+def test_the_estimate_of_rows_that_are_far_apart_is_what_fits_into_the_file(large: Project) -> None:
+    large.run(f"INSERT INTO apart VALUES ({2**63 - 1}, 'last'), ({-(2**63)}, 'first')")
+    backups.create(replace(large.workspace, backup_max_bytes=1000), over_budget=True)
+    size = (large.root / "state" / "dev.sqlite").stat().st_size
+    assert any(line.endswith(f"at most {size // 6:,} rows") for line in large.told)
+
+
 def partials(project: Project) -> list[Path]:
     return [path for path in backups.leftovers(project.workspace) if path.name.endswith(".partial")]
 
