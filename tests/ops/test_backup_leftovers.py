@@ -66,6 +66,43 @@ for line in sys.stdin:
 """
 
 
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from d1ops.database.sqlite import SqliteDatabase
+from d1ops.ops import backup as backups
+from tests.ops.test_backup_ranges import RANGES
+from tests.support.project import Project
+
+root, limits = Path(sys.argv[1]), RANGES if sys.argv[2] == "ranges" else None
+EVENTS = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "open", "shutil.rmtree"}
+
+def create(nonce, steps=None):
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    left = iter(range(steps or 0))
+    def die(event, arguments):
+        if event in EVENTS and "backups" in str(arguments[0]) and next(left, None) is None:
+            print(event, str(arguments[0]).rpartition("/")[2], end=": ", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+    if steps is not None:
+        sys.addaudithook(die)
+    project = Project(root, SqliteDatabase(root / "state" / "dev.sqlite"), first_nonce=nonce)
+    backups.create(project.workspace, limits=limits)
+    if steps is None:
+        kept = [path.name for path in backups.leftovers(project.workspace) if not backups.is_in_use(path)]
+        print(any("going on" in line for line in project.told), *kept, flush=True)
+    os._exit(0)
+
+step = 0
+while create(2 * step + 1, step) == -signal.SIGKILL:
+    assert create(2 * step + 2) == 0
+    step += 1
+"""
+"""Kill a backup before each of its steps in the folder of backups, and make another one every time."""
+
+
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
@@ -90,6 +127,20 @@ def test_another_program_prunes_before_every_step_of_a_backup(filled: Project, w
         assert contents_of(path) == contents_of(filled.root / "state" / "dev.sqlite")
     backup.forget()
     assert backups.leftovers(filled.workspace) == []
+
+
+@pytest.mark.parametrize("way", ["batch", "ranges"])
+def test_a_backup_is_killed_before_every_step_and_the_next_one_leaves_nothing(filled: Project, way: str) -> None:
+    done = python(KILL, str(filled.root), way)
+    assert done.returncode == 0, done.stderr
+    steps = [line.rpartition(": ")[0] for line in done.stdout.splitlines()]
+    ends = [line.rpartition(": ")[2] for line in done.stdout.splitlines()]
+    assert "os.mkdir" in steps[0]
+    assert set(ends) <= {"False", "True"}, "what is left"
+    if way == "ranges":
+        gone_on_with = steps[ends.index("True") : len(ends) - ends[::-1].index("True")]
+        assert ends.count("True") == len(gone_on_with)
+        assert gone_on_with[-1] == "os.rename data.sqlite", "the last step before the folder is renamed"
 
 
 def test_a_look_makes_nothing_and_keeps_nobody_from_the_lock(tmp_path: Path) -> None:

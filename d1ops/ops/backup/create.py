@@ -30,6 +30,7 @@ from d1ops.ops.backup.reading import Source
 from d1ops.ops.backup.scope import Tables
 from d1ops.ops.backup.seal import Seal
 from d1ops.ops.backup.settle import Large, Settled, TooLarge, divide, settle
+from d1ops.ops.backup.shelf import clear
 from d1ops.ops.backup.verified import judge, made, private_folder, remember
 from d1ops.ops.look import look
 
@@ -87,7 +88,7 @@ def create(
     `seen` is a look just taken, if there is one. `scope` names tables: those and all that they reference are read,
     otherwise all. Tables that are written all the time cannot be read as of one moment: that refuses, or leaves them
     out with `allow_unsettled` (`covers` then says no). `over_budget` agrees to more than `backup_max_bytes`. What an
-    interrupted run left is gone on with, unless `fresh`.
+    interrupted run left is gone on with, unless `fresh`; what is left then goes.
 
     `needed` are the tables that a change depends on (`core.reach`). Where all tables are over the budget they are the
     scope, and what else never settles is left out: the backup holds at least them, or is refused.
@@ -128,6 +129,7 @@ def create(
     if fresh:
         partial.discard(workspace, run.folder)
     backup, snapshot = _take(run, totals)
+    clear(workspace)
     manifest = backup.manifest
     workspace.tell(f"backup {backup.id}: {manifest.counted}, {manifest.rows:,} rows, restored and equal to the target")
     if workspace.bucket is not None:
@@ -311,11 +313,9 @@ def _complete(run: _Run, aside: Partial, manifest: Manifest, sealed: Sealed) -> 
         requests=workspace.database.requests - run.requests,
         duration_seconds=round((workspace.now() - run.started).total_seconds(), 3),
     )
-    for left in (MANIFEST, partial.STATE):
-        (aside.folder / left).unlink(missing_ok=True)
+    (aside.folder / MANIFEST).unlink(missing_ok=True)
     files.write_private(aside.folder / MANIFEST, manifest.to_bytes())
     unpacked = private_folder(run.folder, manifest.id) / DATA
-    aside.data.rename(unpacked)
-    aside.become(folder)
+    aside.become(folder, unpacked)
     remember(folder, unpacked)
     return made(manifest, folder, workspace.backup_identity)

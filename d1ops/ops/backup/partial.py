@@ -72,13 +72,17 @@ class Partial:
         self.copy = Copy(self.data)
         return self.copy
 
-    def become(self, folder: Path) -> None:
-        """Rename it to a backup that is done."""
+    def become(self, folder: Path, unpacked: Path) -> None:
+        """Rename it to a backup that is done, and its SQLite file to `unpacked`: nobody may be able to decrypt what is
+        done. A run that is cut off before is gone on with."""
         self.copy.close()
         files.sync(self.folder)
+        self.data.rename(unpacked)
         self.folder.rename(folder)
-        (folder / locks.NAME).unlink(missing_ok=True)
-        files.sync(folder.parent)
+        for left in (STATE, locks.NAME):
+            (folder / left).unlink(missing_ok=True)
+        for changed in (folder, folder.parent):
+            files.sync(changed)
         self.lock.close()
 
     def close(self) -> None:
@@ -148,11 +152,16 @@ def _empty_what_moved(
 
 
 def discard(workspace: Workspace, folder: Path) -> None:
-    """Remove what interrupted runs of this target left, unless somebody is at work on it."""
+    """Remove what interrupted runs left, unless somebody is at work on it or may go on with it for another target."""
     for aside in leftovers(folder):
-        state = _state(aside)
-        if state is not None and state.get("database_id") == workspace.database.target.id:
+        if not is_of_another_target(workspace, aside):
             remove(aside)
+
+
+def is_of_another_target(workspace: Workspace, aside: Path) -> bool:
+    """Return whether a backup that is not done is one of another target than this one, as far as it says."""
+    state = _state(aside)
+    return state is not None and state.get("database_id") != workspace.database.target.id
 
 
 def leftovers(folder: Path) -> list[Path]:

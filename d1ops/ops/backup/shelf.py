@@ -145,6 +145,19 @@ def leftovers(workspace: Workspace) -> list[Path]:
     return [*partial.leftovers(folder), *(sorted(folder.glob(f".*{UNPACKED}")) if folder.is_dir() else ())]
 
 
+def clear(workspace: Workspace) -> None:
+    """Remove what commands left, now that there is a newer backup: what `is_cleared` says, unless it is in use."""
+    for path in leftovers(workspace):
+        if is_cleared(workspace, path):
+            _remove(path)
+
+
+def is_cleared(workspace: Workspace, path: Path) -> bool:
+    """Return whether the next backup removes, or goes on with, what `leftovers` found: all but what was begun for
+    another target, which may come back to this env."""
+    return not partial.is_of_another_target(workspace, path)
+
+
 def is_in_use(path: Path) -> bool:
     """Return whether a command is at work on what `leftovers` found."""
     unpacked = _UNPACKED.fullmatch(path.name)
