@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from d1ops.core.values import Param, Row
 
 
+SMALLEST_ROW_BYTES = 6
+"""What a row takes of its page at least: a cell of four bytes and two that point to it (SQLite documentation, "The
+Database File Format", section 1.6)."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyPart:
     """A column of the key. `collation` is None where it is the column's own."""

@@ -212,12 +212,12 @@ def _check_parameters(statements: Sequence[Statement]) -> None:
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
-def open_copy(path: Path, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Engine:
-    """Open a private SQLite file (0600, made when it is not there) for a backup or a clone.
+def open_copy(path: Path, *, create: bool = True, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Engine:
+    """Open a private SQLite file (0600) for a backup or a clone; with `create` it is made when it is not there.
 
     Raises ConfigError or Unreachable where the file cannot be used.
     """
-    return _open_engine(path, create=True, busy_timeout_seconds=busy_timeout_seconds)
+    return _open_engine(path, create=create, busy_timeout_seconds=busy_timeout_seconds)
 
 
 def copy_database(source: Path, destination: Path) -> None:

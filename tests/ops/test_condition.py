@@ -272,11 +272,36 @@ def test_another_tools_ledger_beside_ours(filled: Project) -> None:
         filled.migrate()
 
 
-def test_an_interrupted_backup(filled: Project) -> None:
-    (filled.root / ".d1ops" / "backups" / "dev" / ".20261122T120000Z-aaaaaa.partial").mkdir(parents=True)
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".20261122T120000Z-aaaaaa.partial",
+        ".20261122T120000Z-aaaaaa.removed",
+        ".20261122T120000Z-aaaaaa.999999999.abcdef.unpacked",
+    ],
+)
+def test_an_interrupted_backup(filled: Project, name: str) -> None:
+    left = filled.root / ".d1ops" / "backups" / "dev" / name
+    left.mkdir(parents=True)
     fact, command = facts(filled, "unfinished backup")
     assert "the target is untouched" in fact
     assert command == ("backup", "create")
+    backups.create(filled.workspace)
+    assert named(filled) == {}
+    assert not left.exists()
+
+
+def test_an_interrupted_backup_of_another_database(filled: Project) -> None:
+    made, _ = backups.create(filled.workspace)
+    left = filled.root / ".d1ops" / "backups" / "dev" / ".20261122T120000Z-aaaaaa.partial"
+    left.mkdir()
+    (left / "started.json").write_text('{"database_id": "another", "totals": {}}')
+    assert facts(filled, "unfinished backup")[1] == ("backup", "prune", "--keep-last", "1")
+    backups.create(filled.workspace)
+    _, command = facts(filled, "unfinished backup")
+    assert command == ("backup", "prune", "--keep-last", "2")
+    assert backups.prune(filled.workspace, keep_last=int(command[-1])).kept[0] == made.id
+    assert named(filled) == {}
 
 
 # -- two runners -----------------------------------------------------------------------------------------

@@ -61,12 +61,21 @@ class Copy:
 
     # -- schema ----------------------------------------------------------------------------------------
 
-    def build(self, objects: Iterable[SchemaObject]) -> None:
-        """Make the tables, where the file is new; in one that was left nearly done, remove the triggers again."""
-        present = schema_of(self.engine).objects
-        if not present:
-            build_schema(self.engine, [o for o in objects if o.type == "table"])
-        for each in present:
+    def build(self, objects: Iterable[SchemaObject], readers: Iterable[TableReader]) -> None:
+        """Make the tables in a new file. A virtual table puts rows into its own, which are not the target's: all that
+        is read is empty."""
+        build_schema(self.engine, [o for o in objects if o.type == "table"])
+        for reader in readers:
+            self.clear(reader)
+
+    def holds(self, readers: Iterable[TableReader]) -> bool:
+        """Return whether all these tables are there."""
+        schema = schema_of(self.engine)
+        return all(schema.has_table(reader.table) for reader in readers)
+
+    def drop_triggers(self) -> None:
+        """Remove the triggers of a copy that was nearly done, so that rows can be written again."""
+        for each in schema_of(self.engine).objects:
             if each.type == "trigger":
                 self.engine.ask(f"DROP TRIGGER {quote_identifier(each.name)}")
 

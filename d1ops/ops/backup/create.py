@@ -10,6 +10,7 @@ import apsw
 import d1ops
 from d1ops.core.mirror import build_mirror
 from d1ops.core.paging import Limits
+from d1ops.core.reader import SMALLEST_ROW_BYTES
 from d1ops.core.sql import fold
 from d1ops.errors import BackupRefused
 from d1ops.ops.backup import files, partial
@@ -29,6 +30,7 @@ from d1ops.ops.backup.reading import Source
 from d1ops.ops.backup.scope import Tables
 from d1ops.ops.backup.seal import Seal
 from d1ops.ops.backup.settle import Large, Settled, TooLarge, divide, settle
+from d1ops.ops.backup.shelf import clear
 from d1ops.ops.backup.verified import judge, made, private_folder, remember
 from d1ops.ops.look import look
 
@@ -86,7 +88,7 @@ def create(
     `seen` is a look just taken, if there is one. `scope` names tables: those and all that they reference are read,
     otherwise all. Tables that are written all the time cannot be read as of one moment: that refuses, or leaves them
     out with `allow_unsettled` (`covers` then says no). `over_budget` agrees to more than `backup_max_bytes`. What an
-    interrupted run left is gone on with, unless `fresh`.
+    interrupted run left is gone on with, unless `fresh`; what is left then goes.
 
     `needed` are the tables that a change depends on (`core.reach`). Where all tables are over the budget they are the
     scope, and what else never settles is left out: the backup holds at least them, or is refused.
@@ -127,6 +129,7 @@ def create(
     if fresh:
         partial.discard(workspace, run.folder)
     backup, snapshot = _take(run, totals)
+    clear(workspace)
     manifest = backup.manifest
     workspace.tell(f"backup {backup.id}: {manifest.counted}, {manifest.rows:,} rows, restored and equal to the target")
     if workspace.bucket is not None:
@@ -145,7 +148,8 @@ def _weigh(run: _Run, *, over_budget: bool) -> dict[str, Totals] | None:
     what, totals = f"{size:,} bytes", None
     if run.scope:
         what = f"{len(run.scope)} of {len(run.tables.stored)} tables of a database of {size:,} bytes"
-    rows = run.source.span(run.readers)
+    # Rowids may be far apart, so that they say less than the size does.
+    rows = min(run.source.span(run.readers), size // SMALLEST_ROW_BYTES)
     cost = f"{what}, at most {rows:,} rows"
     if workspace.database.target.kind == "cloudflare":
         billed = rows * READINGS
@@ -173,7 +177,7 @@ def _weigh(run: _Run, *, over_budget: bool) -> dict[str, Totals] | None:
 def _take(run: _Run, totals: dict[str, Totals] | None) -> tuple[VerifiedBackup, Look]:
     """Read as one batch where the target is small, else in ranges; what a batch cannot carry goes in ranges too."""
     if run.seen.size_bytes <= run.source.limits.one_batch_bytes:
-        aside = partial.begin(run.folder, run.backup_id)
+        aside = partial.begin(run.folder, run.backup_id, run.seen.everything, run.readers)
         try:
             return _fill(run, aside, run.readers, Large([]))
         except TooLarge:
@@ -185,10 +189,10 @@ def _take(run: _Run, totals: dict[str, Totals] | None) -> tuple[VerifiedBackup, 
     small = divide(run.readers, totals, run.source.limits)
     large = Large([reader for reader in run.readers if reader not in small], totals, run.needed)
     everything = run.seen.everything
-    found = partial.adopt(run.workspace, run.folder, everything, run.scope, large.readers, totals)
+    found = partial.adopt(run.workspace, run.folder, everything, run.scope, run.readers, totals)
     if found is not None:
         run.workspace.tell(f"going on with what {found.folder.name} holds already (--fresh throws it away)")
-    aside = found or partial.begin(run.folder, run.backup_id)
+    aside = found or partial.begin(run.folder, run.backup_id, everything, run.readers)
     try:
         aside.keep(run.workspace, everything, run.scope, totals)
         return _fill(run, aside, small, large)
@@ -208,7 +212,6 @@ def _fill(run: _Run, aside: Partial, small: list[TableReader], large: Large) -> 
     objects, workspace = run.seen.everything.objects, run.workspace
     names = [reader.table for reader in run.readers]
     seal = Seal(aside, objects, workspace.ledger, names, workspace.backup_recipients)
-    aside.copy.build(objects)
     progress = Progress(workspace.show)
     try:
         settled = settle(workspace, run.source, seal, run.seen, small, large, progress)
@@ -310,11 +313,9 @@ def _complete(run: _Run, aside: Partial, manifest: Manifest, sealed: Sealed) -> 
         requests=workspace.database.requests - run.requests,
         duration_seconds=round((workspace.now() - run.started).total_seconds(), 3),
     )
-    for left in (MANIFEST, partial.STATE):
-        (aside.folder / left).unlink(missing_ok=True)
+    (aside.folder / MANIFEST).unlink(missing_ok=True)
     files.write_private(aside.folder / MANIFEST, manifest.to_bytes())
     unpacked = private_folder(run.folder, manifest.id) / DATA
-    aside.data.rename(unpacked)
-    aside.become(folder)
+    aside.become(folder, unpacked)
     remember(folder, unpacked)
     return made(manifest, folder, workspace.backup_identity)

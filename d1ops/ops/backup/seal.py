@@ -52,7 +52,7 @@ class Seal:
     def reopen(self) -> Copy:
         """Open a copy that was sealed, so that rows can be written into it: its triggers go."""
         copy = self.aside.reopen()
-        copy.build(self.objects)
+        copy.drop_triggers()
         return copy
 
     def now(self, stop: Event | None = None) -> Sealed:

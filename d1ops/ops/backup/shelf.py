@@ -128,8 +128,7 @@ def prune(
     if not dry_run:
         for manifest in removed:
             shutil.rmtree(backups_folder(workspace) / manifest.id)
-        for path in left:
-            shutil.rmtree(path, ignore_errors=True)
+        left = [path for path in left if _remove(path)]
     gone = {m.id for m in removed}
     return Pruned(
         removed=tuple(m.id for m in removed),
@@ -146,10 +145,33 @@ def leftovers(workspace: Workspace) -> list[Path]:
     return [*partial.leftovers(folder), *(sorted(folder.glob(f".*{UNPACKED}")) if folder.is_dir() else ())]
 
 
+def clear(workspace: Workspace) -> None:
+    """Remove what commands left, now that there is a newer backup: what `is_cleared` says, unless it is in use."""
+    for path in leftovers(workspace):
+        if is_cleared(workspace, path):
+            _remove(path)
+
+
+def is_cleared(workspace: Workspace, path: Path) -> bool:
+    """Return whether the next backup removes, or goes on with, what `leftovers` found: all but what was begun for
+    another target, which may come back to this env."""
+    return not partial.is_of_another_target(workspace, path)
+
+
 def is_in_use(path: Path) -> bool:
     """Return whether a command is at work on what `leftovers` found."""
     unpacked = _UNPACKED.fullmatch(path.name)
     return partial.is_busy(path) if unpacked is None else _is_alive(int(unpacked[1]))
+
+
+def _remove(path: Path) -> bool:
+    """Remove what `leftovers` found, unless a command is at work on it; return whether it is gone."""
+    if _UNPACKED.fullmatch(path.name) is None:
+        return partial.remove(path)
+    if is_in_use(path):
+        return False
+    shutil.rmtree(path, ignore_errors=True)
+    return True
 
 
 def _is_alive(process: int) -> bool:
