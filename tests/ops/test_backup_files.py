@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import TYPE_CHECKING
 
 import httpx
@@ -198,6 +199,26 @@ def test_an_encrypted_backup_is_read_with_an_identity_alone(filled: Project, tmp
     verified = backups.verify(replace(workspace, backup_identity=key), backup.id)
     with verified.unpacked() as path:
         assert contents_of(path) == contents_of(filled.root / "state" / "dev.sqlite")
+
+
+class AtTheEnd(Event):
+    """Is set once somebody asks often enough."""
+
+    asked = 0
+
+    def is_set(self) -> bool:
+        self.asked += 1
+        return self.asked > 20
+
+
+def test_encryption_ends_soon_after_nobody_waits_for_it(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(os.urandom(4_000_000))
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    stop = AtTheEnd()
+    with pytest.raises(files.Stopped):
+        files.pack(tmp_path / "data", tmp_path / "packed.age", [recipient], stop)
+    assert (tmp_path / "packed.age").exists(), "it was encrypting"
+    assert stop.asked < 30
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "AGE-SECRET-KEY-1NONSENSE\n", "\u00ff\n"])

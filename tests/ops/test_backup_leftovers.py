@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from threading import Event
 from typing import TYPE_CHECKING
 
+import apsw
 import pytest
 
+from d1ops.core.schema import Schema
 from d1ops.ops import backup as backups
 from d1ops.ops.backup import partial
+from d1ops.ops.backup.background import Background
 from d1ops.ops.backup.lock import Busy, Lock, is_held
 from tests.lossless.sweep import contents_of
 from tests.support.project import REPOSITORY
@@ -178,3 +182,24 @@ def test_what_a_removal_left_that_was_cut_off_is_removed_by_the_next(filled: Pro
     assert backups.leftovers(filled.workspace) == [left]
     assert backups.prune(filled.workspace, keep_last=9).leftovers == (left.name,)
     assert backups.leftovers(filled.workspace) == []
+
+
+def test_a_copy_that_a_thread_is_still_at_work_on_goes_with_the_process(tmp_path: Path) -> None:
+    aside = partial.begin(tmp_path, "x", Schema.from_rows([]), [])
+    started, stop = Event(), Event()
+
+    def look() -> bool:
+        started.set()
+        return stop.is_set()
+
+    aside.copy.engine.connection.set_progress_handler(look, 1000)
+    endless = "WITH n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+    aside.at_work = work = Background("test", lambda: aside.copy.engine.ask(endless))
+    assert started.wait(60)
+    aside.close()
+    assert partial.is_busy(aside.folder)
+    stop.set()
+    with pytest.raises(apsw.InterruptError):
+        work.result()
+    aside.close()
+    assert not partial.is_busy(aside.folder)

@@ -90,6 +90,18 @@ class Stopped(Exception):
     """Nobody waits for the file any more."""
 
 
+class _Stoppable:
+    """A file that raises Stopped when it is read after somebody said `stop`."""
+
+    def __init__(self, file: BinaryIO, stop: Event | None) -> None:
+        self._file = file
+        self._stop = stop
+
+    def read(self, size: int = -1) -> bytes:
+        _go_on(self._stop)
+        return self._file.read(size)
+
+
 def pack(source: Path, destination: Path, recipients: Sequence[str], stop: Event | None = None) -> Packed:
     """Compress a file, encrypt it where there are recipients, and prove that it unpacks to what it was.
 
@@ -115,7 +127,11 @@ def pack(source: Path, destination: Path, recipients: Sequence[str], stop: Event
     if not keys:
         return packed
     with zst.open("rb") as file, create_private(destination) as sink:
-        _pyrage().encrypt_io(file, sink, keys)
+        try:
+            _pyrage().encrypt_io(_Stoppable(file, stop), sink, keys)
+        except Exception:
+            _go_on(stop)  # What the source raised comes as another error.
+            raise
         sink.flush()
         os.fsync(sink.fileno())
     zst.unlink()

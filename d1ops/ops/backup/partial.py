@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from d1ops.core.reader import TableReader, Totals
     from d1ops.core.schema import Schema
+    from d1ops.ops.backup.background import Background
     from d1ops.ops.workspace import Workspace
 
 STATE = "started.json"
@@ -49,6 +50,8 @@ class Partial:
     folder: Path
     lock: Lock
     copy: Copy
+    at_work: Background[Any] | None = None
+    """The thread that uses the copy, while there is one."""
 
     @property
     def data(self) -> Path:
@@ -86,15 +89,16 @@ class Partial:
         self.lock.close()
 
     def close(self) -> None:
-        """Let go of the copy and of the lock."""
-        self.copy.close()
-        self.lock.close()
+        """Let go of the copy and of the lock. Where a thread that nobody waits for any more is at work on the copy,
+        both go with the process."""
+        if self.at_work is None or self.at_work.has_ended:
+            self.copy.close()
+            self.lock.close()
 
     def remove(self) -> None:
         """Remove all of it."""
-        self.copy.close()
         _remove(self.folder)
-        self.lock.close()
+        self.close()
 
 
 def begin(folder: Path, backup_id: str, schema: Schema, readers: Iterable[TableReader]) -> Partial:

@@ -6,19 +6,18 @@ the network, the other for this machine. If rows turn out to have moved meanwhil
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from d1ops.ops.backup import files
+from d1ops.ops.backup.background import Background
 from d1ops.ops.backup.manifest import ENCRYPTED, PACKED
 from d1ops.ops.backup.verified import Inspected, inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from concurrent.futures import Future
 
     from d1ops.core.schema import SchemaObject
     from d1ops.ops.backup.copy import Copy
@@ -64,19 +63,26 @@ class Seal:
         for left in (PACKED, ENCRYPTED):
             (aside.folder / left).unlink(missing_ok=True)
         packed_file = aside.folder / (ENCRYPTED if self.recipients else PACKED)
-        with ThreadPoolExecutor(1, thread_name_prefix="d1ops-pack") as thread:
-            packed = thread.submit(files.pack, aside.data, packed_file, self.recipients, stop)
-            return Sealed(inspect(aside.data, self.ledger, self.tables, stop), packed.result())
+        packing = Background("pack", lambda: files.pack(aside.data, packed_file, self.recipients, stop))
+        with _stopped_at_an_error(packing, stop):
+            return Sealed(inspect(aside.data, self.ledger, self.tables, stop), packing.result())
 
     @contextmanager
-    def in_a_thread(self) -> Iterator[Future[Sealed]]:
-        """Do it in a thread, which ends with the block: by itself, or at once where the block raises."""
+    def in_a_thread(self) -> Iterator[Background[Sealed]]:
+        """Do it in a thread, which ends with the block: by itself, or soon where the block raises. An interrupt while
+        that is waited for leaves the thread, and what it uses, to the end of the process."""
         stop = Event()
-        with ThreadPoolExecutor(1, thread_name_prefix="d1ops-seal") as thread:
-            future = thread.submit(self.now, stop)
-            try:
-                yield future
-                future.exception()
-            except BaseException:
-                stop.set()
-                raise
+        self.aside.at_work = sealing = Background("seal", lambda: self.now(stop))
+        with _stopped_at_an_error(sealing, stop):
+            yield sealing
+            sealing.wait()
+
+
+@contextmanager
+def _stopped_at_an_error(work: Background[Any], stop: Event) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        work.wait()
+        raise
