@@ -9,7 +9,7 @@ import math
 import os
 import time
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -165,8 +165,10 @@ class SqliteDatabase:
         )
 
     def close(self) -> None:
-        """Close the file."""
-        self._engine.close()
+        """Close the file. One that another thread reads, which an interrupted command does not wait for, goes with the
+        process."""
+        with suppress(apsw.ThreadingViolationError):
+            self._engine.close()
 
     @cached_property
     def _snapshots(self) -> SnapshotStore:

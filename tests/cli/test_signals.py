@@ -137,6 +137,28 @@ def test_before_anything_is_sent_the_end_is_at_once(world: World) -> None:
     assert applied(world) == 2
 
 
+@pytest.mark.parametrize("which", [0, -1], ids=["reading", "proving"])
+def test_a_server_that_hangs_does_not_keep_a_backup(world: World, which: int) -> None:
+    world.ask(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40)"
+        " INSERT INTO artists SELECT 'large' || i, 'u1', randomblob(230000) FROM n"
+    )
+    world.keep(f"large {which}")
+    world.observed.clear()
+    world.ok("backup", "create")
+    pages = [n for n, words in enumerate(world.observed, start=1) if "SELECT json_array(" in words]
+    world.put_back(f"large {which}")
+    hold = Hold(carried_out=False)
+    world.server.inject(hold, nth=pages[which])
+    process = world.start("backup", "create")
+    assert hold.reached.wait(PATIENCE_SECONDS)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    hold.release()
+    assert process.returncode == 130
+    assert "interrupted: nothing was sent to change the target" in err
+
+
 def test_after_the_last_batch_the_end_is_130_and_all_is_there(world: World) -> None:
     held = Held(world, nth=BATCHES[-1], carried_out=True)
     held.signal(signal.SIGINT)

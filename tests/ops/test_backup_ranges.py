@@ -185,6 +185,30 @@ def test_a_virtual_table_of_which_a_part_never_rests_is_left_out_whole(large: Pr
     assert rows_of(backup, "SELECT count(*) FROM found") == [(0,)]
 
 
+def test_rows_that_are_left_out_are_nowhere_in_the_file(large: Project) -> None:
+    large.run(
+        "CREATE VIRTUAL TABLE found USING fts5(body)",
+        "INSERT INTO found SELECT 'searched' || id FROM parents",
+        "CREATE INDEX noted ON apart (note)",
+        "UPDATE apart SET note = 'unsettled' || id || hex(randomblob(30))",
+    )
+
+    def meddle(sql: str) -> None:
+        if '"apart"' in sql or '"found_content"' in sql:
+            large.run(
+                "UPDATE apart SET note = 'unsettled' || hex(randomblob(30)) WHERE id = 1",
+                "UPDATE found SET body = 'searched' || hex(randomblob(30)) WHERE rowid = 1",
+            )
+
+    backup, _ = backups.create(over(large, meddle), limits=replace(RANGES, rounds=2), allow_unsettled=True)
+    assert {"apart", "found_content"} <= set(backup.manifest.unsettled)
+    with backup.unpacked() as path:
+        data = path.read_bytes()
+    assert b"name 399" in data
+    assert b"unsettled" not in data
+    assert b"searched" not in data
+
+
 def test_a_scope_holds_what_it_names_and_all_that_it_references(large: Project) -> None:
     for limits in (None, RANGES):
         backup, _ = backups.create(large.workspace, scope=["Children"], limits=limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent import futures
 from threading import Thread
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -16,7 +16,7 @@ class Background(Generic[T]):
     """Work that was begun in a thread of its own, by the name `d1ops-<name>`."""
 
     def __init__(self, name: str, work: Callable[[], T]) -> None:
-        self._future: Future[T] = Future()
+        self._future: futures.Future[T] = futures.Future()
         self._thread = Thread(target=self._run, args=(work,), name=f"d1ops-{name}", daemon=True)
         self._thread.start()
 
@@ -33,10 +33,10 @@ class Background(Generic[T]):
         """Whether it has ended, well or not."""
         return self._future.done()
 
-    def wait(self) -> None:
-        """Return when it has ended, well or not."""
-        self._future.exception()
-        self._thread.join()
+    def wait(self, seconds: float | None = None) -> None:
+        """Return when it has ended, well or not, or after so many seconds."""
+        futures.wait((self._future,), seconds)
+        self._thread.join(seconds)
 
     def result(self) -> T:
         """Return what came of it, or raise what it raised, once it has ended."""

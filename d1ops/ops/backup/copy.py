@@ -51,6 +51,8 @@ class Copy:
             for pragma in ("locking_mode = EXCLUSIVE", "synchronous = OFF", f"cache_size = -{_CACHE_KIBIBYTES}"):
                 self.engine.ask(f"PRAGMA {pragma}")
             self.engine.ask("PRAGMA ignore_check_constraints = ON")
+            # Rows that are taken out again, because their table moves, are not to be found in free pages.
+            self.engine.ask("PRAGMA secure_delete = ON")
         except BaseException:
             self.close()
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from d1ops.core.paging import first_limit, inline_bytes, needs_bound, next_limit
 from d1ops.core.reader import Place, Totals, read_totals
 from d1ops.core.rowtext import cells_of, is_suspect, plain, row_text, without_hexadecimal
 from d1ops.errors import BackupRefused, StatementRejected
+from d1ops.ops.backup.background import Background
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from d1ops.core.values import Result, Statement
     from d1ops.database.base import Database
 
+_MOMENT_SECONDS = 0.5
 _TABLES_AT_ONCE = 20
 _PIECES_AT_ONCE = 40
 _LONGEST_KEY_BYTES = 900_000
@@ -201,17 +203,34 @@ def _long_cells(reader: TableReader, text: str, row: int, before: int) -> list[_
     ]
 
 
-def ahead(pages: Iterator[Page]) -> Iterator[Page]:
-    """Yield pages while the next one is asked for in a thread of its own.
+@contextmanager
+def ahead(pages: Iterator[Page]) -> Iterator[Iterator[Page]]:
+    """Yield the pages, of which the next one is asked for in a thread of its own while one is looked at.
 
-    The database is used by that thread alone until the last page; whoever takes the pages leaves it alone meanwhile.
-    One that stops early waits for the request that is under way.
+    The database is used by that thread alone until the end of the block, which waits for the request that is under
+    way; after an interrupt for a moment only, for a server that hangs would keep the command.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="d1ops-pages") as thread:
-        coming = thread.submit(next, pages, None)
+
+    def begin() -> Background[Page | None]:
+        return Background("pages", lambda: next(pages, None))
+
+    coming = begin()
+
+    def taken() -> Iterator[Page]:
+        nonlocal coming
         while (page := coming.result()) is not None:
-            coming = thread.submit(next, pages, None)
+            coming = begin()
             yield page
+
+    try:
+        yield taken()
+    except Exception:
+        coming.wait()
+        raise
+    except BaseException:
+        coming.wait(_MOMENT_SECONDS)
+        raise
+    coming.wait()
 
 
 def _place(boundary: Result, rows: int) -> Place | None:

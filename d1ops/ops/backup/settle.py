@@ -214,10 +214,11 @@ def load(source: Source, copy: Copy, reader: TableReader, large: Large, progress
     place, totals = copy.place(reader), large.totals[reader.table]
     progress.table(reader.table, totals.rows, place.rows if place else 0)
     digest = hashlib.sha256()
-    for page in ahead(source.pages(reader, totals, place)):
-        copy.add(reader, page.rows, moving=True)
-        digest.update(digestible(page.rows))
-        progress.rows(len(page.rows))
+    with ahead(source.pages(reader, totals, place)) as pages:
+        for page in pages:
+            copy.add(reader, page.rows, moving=True)
+            digest.update(digestible(page.rows))
+            progress.rows(len(page.rows))
     return copy.digest(reader) if place else digest.hexdigest()
 
 
@@ -225,9 +226,10 @@ def wire_digest(source: Source, reader: TableReader, large: Large, progress: Pro
     """Read a table again and return the digest of its rows; none of them is kept."""
     digest, totals = hashlib.sha256(), large.totals[reader.table]
     progress.table(f"{reader.table} (proof)", totals.rows, 0)
-    for page in ahead(source.pages(reader, totals)):
-        digest.update(digestible(page.rows))
-        progress.rows(len(page.rows))
+    with ahead(source.pages(reader, totals)) as pages:
+        for page in pages:
+            digest.update(digestible(page.rows))
+            progress.rows(len(page.rows))
     return digest.hexdigest()
 
 
