@@ -42,7 +42,8 @@ class Part:
 Parts: TypeAlias = Iterator[Part]
 
 _BEFORE_ROWS = (Statement("PRAGMA defer_foreign_keys = ON"), Statement("PRAGMA ignore_check_constraints = ON"))
-_AFTER_ROWS = (Statement("PRAGMA defer_foreign_keys = OFF"),)
+_AFTER_ROWS = (Statement("PRAGMA defer_foreign_keys = OFF"), Statement("PRAGMA ignore_check_constraints = OFF"))
+"""The engine keeps its connection, and what is off for one request is off for all later ones (seen on workerd)."""
 _AT_ONCE = 50
 """So many objects are made by one request."""
 
@@ -89,7 +90,7 @@ def removals(schema: Schema, links: dict[str, set[str]]) -> Parts:
         for name in free:
             table = tables[name].name
             drop = Statement(f"DROP TABLE {quote_identifier(table)}")
-            yield Part(f"drop table {table}", (_BEFORE_ROWS[0], drop, *_AFTER_ROWS), drops=(table,))
+            yield Part(f"drop table {table}", (_BEFORE_ROWS[0], drop, _AFTER_ROWS[0]), drops=(table,))
         left = [name for name in left if name not in free]
 
 
@@ -141,7 +142,7 @@ def _inserted(reader: Reader, copy: Engine, max_bytes: int, *, plainly: bool = F
             for row in copy.connection.execute(reader.select(hexadecimal=True)):
                 yield [decode(cell) for cell in row]
 
-    before, after = (_BEFORE_ROWS[1:], ()) if plainly else (_BEFORE_ROWS, _AFTER_ROWS)
+    before, after = (_BEFORE_ROWS[1:], _AFTER_ROWS[1:]) if plainly else (_BEFORE_ROWS, _AFTER_ROWS)
     counted = 0
     found = insertions(reader.table, reader.columns, cells(), one_by_one=plainly)
     for request in batches(found, max_bytes=max_bytes):
@@ -233,7 +234,7 @@ def _among_stand_ins(
         drops.append(Statement(f"DROP TABLE {quote_identifier(parent)}"))
     yield Part(f"create table {o.name} beside stand-ins for its parents", (*makes, Statement(o.sql or "")))
     yield from _rows(copy, o.name, max_bytes)
-    yield Part(f"drop the stand-ins for the parents of {o.name}", (_BEFORE_ROWS[0], *drops, *_AFTER_ROWS))
+    yield Part(f"drop the stand-ins for the parents of {o.name}", (_BEFORE_ROWS[0], *drops, _AFTER_ROWS[0]))
 
 
 # -- what SQLite keeps for itself --------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from d1ops.core.restoring import MARK
-from d1ops.errors import HumanNeeded, Unreachable
+from d1ops.errors import HumanNeeded, StatementRejected, Unreachable
 from d1ops.ops import backup as backups
 from d1ops.ops import load, restore
 from d1ops.ops.load_mark import under_way
@@ -103,3 +103,12 @@ def test_a_rewind_makes_no_ledger(project: Project, backup: VerifiedBackup) -> N
     assert [event.kind for event in done.look.history] == ["migrate", "restore"]
     project.migrate()
     assert project.states() == {"0001": "applied"}
+
+
+def test_constraints_hold_again_after_a_load(project: Project) -> None:
+    project.run("CREATE TABLE c (n INTEGER CHECK (n > 0))", "INSERT INTO c VALUES (1)")
+    workspace = project.workspace
+    backup, _ = backups.create(workspace)
+    load.load(workspace, load.prepare(workspace, workspace, backup.id), YES)
+    with pytest.raises(StatementRejected, match="CHECK constraint failed"):
+        project.run("INSERT INTO c VALUES (0)")

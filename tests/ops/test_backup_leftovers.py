@@ -88,7 +88,8 @@ def create(nonce, steps=None):
     left = iter(range(steps or 0))
     def die(event, arguments):
         if event in EVENTS and "backups" in str(arguments[0]) and next(left, None) is None:
-            print(event, str(arguments[0]).rpartition("/")[2], end=": ", flush=True)
+            # Two threads may get here; each writes its words at once.
+            os.write(1, f"{event} {str(arguments[0]).rpartition('/')[2]}: ".encode())
             os.kill(os.getpid(), signal.SIGKILL)
     if steps is not None:
         sys.addaudithook(die)
