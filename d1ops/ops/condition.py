@@ -13,7 +13,7 @@ from d1ops.core.restoring import MARK
 from d1ops.core.sql import fold
 from d1ops.errors import HumanNeeded, LedgerRefused
 from d1ops.ops import journal
-from d1ops.ops.backup import ids, is_cleared, is_in_use, leftovers
+from d1ops.ops.backup import is_cleared, is_in_use, leftovers
 from d1ops.ops.guard import GUARD
 from d1ops.ops.restore import unfinished
 
@@ -245,13 +245,12 @@ def _theirs(others: Sequence[OtherLedger]) -> str:
 
 
 def _partial_backups(workspace: Workspace) -> Iterator[Condition]:
-    prune = ("backup", "prune", "--keep-last", str(len(ids(workspace))))
     for path in leftovers(workspace):
         if not is_in_use(path):
             yield Condition(
                 "unfinished backup",
                 f"{path} is what an interrupted command left, and may hold people's data; the target is untouched",
-                ("backup", "create") if is_cleared(workspace, path) else prune,
+                ("backup", "create") if is_cleared(workspace, path) else ("backup", "prune", "--leftovers"),
             )
 
 

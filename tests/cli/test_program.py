@@ -60,6 +60,7 @@ def test_help_goes_to_standard_output_and_nothing_at_all_is_a_usage_error(empty:
         (["status", "--project", "/does/not/exist"], "--project", "d1ops status --help"),
         (["backup"], "command", "d1ops backup --help"),
         (["backup", "prune"], "nothing says what stays", "d1ops backup prune --keep-last 10 --dry-run"),
+        (["backup", "prune", "--leftovers", "--keep-last", "1"], "--leftovers removes no backup", "give one of both"),
         (["history", "--limit", "0"], "--limit", "d1ops history --help"),
         (["plan", "--to", "1", "--only", "2"], "--to and --only", "leave one of them out"),
     ],

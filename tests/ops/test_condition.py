@@ -296,11 +296,11 @@ def test_an_interrupted_backup_of_another_database(filled: Project) -> None:
     left = filled.root / ".d1ops" / "backups" / "dev" / ".20261122T120000Z-aaaaaa.partial"
     left.mkdir()
     (left / "started.json").write_text('{"database_id": "another", "totals": {}}')
-    assert facts(filled, "unfinished backup")[1] == ("backup", "prune", "--keep-last", "1")
-    backups.create(filled.workspace)
-    _, command = facts(filled, "unfinished backup")
-    assert command == ("backup", "prune", "--keep-last", "2")
-    assert backups.prune(filled.workspace, keep_last=int(command[-1])).kept[0] == made.id
+    again, _ = backups.create(filled.workspace)
+    assert facts(filled, "unfinished backup")[1] == ("backup", "prune", "--leftovers")
+    assert backups.prune(filled.workspace, leftovers_alone=True, dry_run=True).leftovers == (left.name,)
+    pruned = backups.prune(filled.workspace, leftovers_alone=True)
+    assert (pruned.removed, set(pruned.kept), pruned.leftovers) == ((), {made.id, again.id}, (left.name,))
     assert named(filled) == {}
 
 

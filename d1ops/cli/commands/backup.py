@@ -143,6 +143,7 @@ def verify(
     "prune",
     "d1ops backup prune --keep-last 10 --dry-run",
     "d1ops backup prune --keep-last 3 --keep-daily 7 --keep-weekly 4 --yes",
+    "d1ops backup prune --leftovers",
 )
 def prune(
     call: Call,
@@ -161,6 +162,9 @@ def prune(
     include_referenced: Annotated[
         bool, typer.Option("--include-referenced", help="Remove those that the history points at too.")
     ] = False,
+    leftovers: Annotated[
+        bool, typer.Option("--leftovers", help="Remove what interrupted commands left, and no backup.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     yes: Yes = False,
     confirm: Confirm = None,
@@ -175,7 +179,12 @@ def prune(
     from d1ops.cli.text import count, size
     from d1ops.ops import backup as use_case
 
-    if keep_last is None and keep_daily is None and keep_weekly is None:
+    says_what_stays = not (keep_last is None and keep_daily is None and keep_weekly is None)
+    if leftovers and (says_what_stays or include_referenced):
+        raise UsageError(
+            "--leftovers removes no backup, and another option says which to remove", hint="give one of both"
+        )
+    if not leftovers and not says_what_stays:
         raise UsageError("nothing says what stays", hint="d1ops backup prune --keep-last 10 --dry-run")
 
     def run(*, dry_run: bool) -> use_case.Pruned:
@@ -185,6 +194,7 @@ def prune(
             keep_daily=keep_daily or 0,
             keep_weekly=keep_weekly or 0,
             include_referenced=include_referenced,
+            leftovers_alone=leftovers,
             dry_run=dry_run,
         )
 

@@ -111,15 +111,18 @@ def prune(
     keep_daily: int = 0,
     keep_weekly: int = 0,
     include_referenced: bool = False,
+    leftovers_alone: bool = False,
     dry_run: bool = False,
 ) -> Pruned:
-    """Remove all backups but the newest ones, and the newest of so many days and weeks (UTC).
+    """Remove all backups but the newest ones, and the newest of so many days and weeks (UTC); none of them with
+    `leftovers_alone`.
 
     Those that a history row points at stay unless told otherwise. What interrupted commands left goes too. Copies in
     a bucket are not touched.
     """
     manifests = listed(workspace)
-    referenced = set() if include_referenced else {event.backup for event in look(workspace).history}
+    keep_last = len(manifests) if leftovers_alone else keep_last
+    referenced = set() if include_referenced or leftovers_alone else {event.backup for event in look(workspace).history}
     times = [(manifest.id, datetime.fromisoformat(manifest.created_at)) for manifest in manifests]
     staying = kept(times, Retention(keep_last, keep_daily, keep_weekly))
     candidates = [m for m in manifests if m.id not in staying]
