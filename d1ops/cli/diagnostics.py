@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import suppress
 
-from d1ops.cli.streams import put
+from d1ops.cli.streams import put, wait_for_line
 from d1ops.cli.text import printable
 
 _RED, _YELLOW, _PLAIN = "\033[31m", "\033[33m", "\033[0m"
@@ -69,6 +69,7 @@ def is_interactive() -> bool:
 def ask(question: str) -> str:
     """Ask, and return the answer without the space around it. The end of the input is an empty answer."""
     put(sys.stderr, printable(question) + " ")
+    wait_for_line(sys.stdin)
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
         tell("")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +18,26 @@ def put(stream: TextIO, text: str) -> None:
         stream.flush()
     except (OSError, ValueError):
         _abandon(stream)
+
+
+def wait_for_line(terminal: TextIO) -> None:
+    """Wait until a line can be read from a terminal, or a signal's handler raises. Main thread only.
+
+    A read alone would sleep through a signal that comes between the question and the read: the interpreter runs a
+    handler before or after a system call, and this one has no end until somebody types.
+    """
+    woken, wakes = os.pipe()
+    os.set_blocking(woken, False)
+    os.set_blocking(wakes, False)
+    both: list[TextIO | int] = [terminal, woken]
+    before = signal.set_wakeup_fd(wakes)
+    try:
+        while terminal not in select.select(both, [], [])[0]:
+            os.read(woken, 1)
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(woken)
+        os.close(wakes)
 
 
 def _abandon(stream: TextIO) -> None:

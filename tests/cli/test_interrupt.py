@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from d1ops.cli.watch import WatchedDatabase
 from d1ops.core.values import Statement
 from d1ops.database.sqlite import SqliteDatabase
 from d1ops.errors import ExitCode, StatementRejected
-from tests.cli.terminal import Terminal
+from tests.cli.terminal import PATIENCE_SECONDS, Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +36,32 @@ def test_at_the_question_nothing_was_sent(filled: Shell, number: signal.Signals)
         assert "interrupted: nothing was sent to change the target" in terminal.text
         assert "Traceback" not in terminal.text
     assert filled.tree() == before
+
+
+LATE = """
+import ctypes, functools, signal, sys
+from d1ops.cli import signals
+from d1ops.cli.streams import wait_for_line
+
+class Terminal:
+    # select() asks for the descriptor as the last thing before it waits. C's raise() returns 0, standard input's, and
+    # gives the interpreter no moment to run the handler in.
+    fileno = functools.partial(ctypes.CDLL(None)["raise"], signal.SIGTERM)
+
+with signals.handled():
+    try:
+        wait_for_line(Terminal())
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def test_a_signal_right_before_the_wait_for_an_answer_ends_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", LATE], stdin=subprocess.PIPE) as process:
+        try:
+            assert process.wait(PATIENCE_SECONDS) == 130
+        finally:
+            process.kill()
 
 
 class Stopped(SqliteDatabase):

@@ -222,6 +222,7 @@ def _programs(steps: Sequence[_Step]) -> Iterator[Sequence[_Step]]:
 
 
 def _whole_reads(program: Sequence[_Step], trees: Mapping[int, Tree]) -> Iterator[WholeRead]:
+    loops = _Loops.of(program)
     cursors: dict[int, Tree | None] = {}
     line = ""
     builds_index = False
@@ -246,30 +247,40 @@ def _whole_reads(program: Sequence[_Step], trees: Mapping[int, Tree]) -> Iterato
             case "Count" if tree is not None:
                 # A bare count(*) is explained after it was compiled.
                 after = (later.text for later in program[position:] if later.opcode == "Explain")
-                yield WholeRead(tree, next(after, ""), counts=True, repeats=_is_repeated(program, step))
+                yield WholeRead(tree, next(after, ""), counts=True, repeats=loops.repeat(step))
             case "Rewind" | "Last" if tree is not None and builds_index:
-                yield WholeRead(tree, _automatic(program[position:]), repeats=_is_repeated(program, step))
+                yield WholeRead(tree, _automatic(program[position:]), repeats=loops.repeat(step))
             case "Rewind" | "Last" if tree is not None and not _searches(line):
                 body = _body(program, position)
                 if _repeats(body):
-                    repeats = _is_repeated(program, step)
+                    repeats = loops.repeat(step)
                     yield WholeRead(tree, line, _filters(body), repeats=repeats, filters_joined=_filters_joined(body))
             case _:
                 pass
 
 
-def _is_repeated(program: Sequence[_Step], step: _Step) -> bool:
-    """Return whether an instruction is inside a loop, and not in what that loop does but `Once`.
+@dataclass(frozen=True, slots=True)
+class _Loops:
+    """What a program repeats, as pairs of its first and last address, and what it does only once inside of that.
 
     A loop is a jump back; the one that every program ends with leads to its first instruction.
     """
-    here = step.address
-    onces = [one.address for one in program if one.opcode == "Once" and one.address < here < one.p2]
-    return any(
-        back.p2 <= here < back.address and not any(back.p2 <= once for once in onces)
-        for back in program
-        if back.opcode in _JUMPS_BACK and 1 < back.p2 < back.address
-    )
+
+    loops: Sequence[tuple[int, int]]
+    onces: Sequence[tuple[int, int]]
+
+    @classmethod
+    def of(cls, program: Sequence[_Step]) -> _Loops:
+        return cls(
+            [(back.p2, back.address) for back in program if back.opcode in _JUMPS_BACK and 1 < back.p2 < back.address],
+            [(once.address, once.p2) for once in program if once.opcode == "Once"],
+        )
+
+    def repeat(self, step: _Step) -> bool:
+        """Return whether an instruction is inside a loop, and not in what that loop does but `Once`."""
+        here = step.address
+        around = [start for start, end in self.loops if start <= here < end]
+        return bool(around) and max(around) > max((at for at, end in self.onces if at < here < end), default=-1)
 
 
 def _searches(line: str) -> bool:
