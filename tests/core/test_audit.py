@@ -79,6 +79,21 @@ def test_the_sample_before_its_last_migration_has_one_finding() -> None:
     assert audit(schema_of(engine), (), sample_queries(), LEDGER).findings == ()
 
 
+def test_a_foreign_keys_plans_are_those_of_a_delete_without_and_with_the_fix() -> None:
+    engine = sample(11)
+    finding = only(audit(schema_of(engine), (), sample_queries(), LEDGER))
+    assert finding.fix_sql is not None
+    delete = "EXPLAIN QUERY PLAN DELETE FROM users WHERE id = ?"
+    before = [line for *_, line in engine.ask(delete, (1,))]
+    engine.ask(finding.fix_sql)
+    after = [line for *_, line in engine.ask(delete, (1,))]
+    assert finding.plan == ("SCAN reviews",)
+    assert finding.facts["plan_after"] == (
+        "SEARCH reviews USING COVERING INDEX idx_reviews_reviewer_user_id (reviewer_user_id=?)",
+    )
+    assert [*finding.plan, *finding.facts["plan_after"]] == [*set(before) - set(after), *set(after) - set(before)]
+
+
 def test_the_sample_has_no_finding_and_no_query_reads_a_table_whole() -> None:
     report = audit(schema_of(sample(12)), (), sample_queries(), LEDGER)
     assert report.findings == ()

@@ -415,6 +415,13 @@ def test_what_defeats_an_index_is_proved_by_the_planner(query: str, index: str |
         assert not {"defeated-index", "full-scan"} & {one.rule for one in report.findings}
 
 
+def test_a_scan_for_text_inside_a_value_is_not_told_to_index_the_column_and_no_more() -> None:
+    (inside,) = found(USERS, "full-scan", "SELECT * FROM users WHERE note LIKE '%' || ?1 || '%';")
+    (equal,) = found(USERS, "full-scan", "SELECT * FROM users WHERE note = ?1;")
+    assert "FTS5" in inside.remedy
+    assert "FTS5" not in equal.remedy
+
+
 def test_queries_that_want_the_same_index_are_given_one() -> None:
     wishes = ["email = ?1 COLLATE NOCASE", "email LIKE ?1", "email = ?1 collate nocase", "note = ?1"]
     wishes += ["lower(email) = ?1", "LOWER( email ) = ?1"]

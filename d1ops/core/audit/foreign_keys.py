@@ -108,11 +108,19 @@ def judge_references(
     return tuple(found)
 
 
-def is_served_by(engine: Engine, reference: Reference, index: Index) -> bool:
-    """Return whether this very index serves the foreign key; `engine` holds the child and the index."""
+def plan_by(engine: Engine, reference: Reference, index: Index) -> str | None:
+    """Return the plan of the search for child rows by this very index, None where it does not serve the foreign key.
+
+    `engine` holds the child and the index.
+    """
     with engine.unlimited():
         plan = _plan(engine, reference, f"INDEXED BY {quote_identifier(index.name)}")
-    return any(_serves(index, bound, reference) for bound in _compared(plan, index))
+    return plan if any(_serves(index, bound, reference) for bound in _compared(plan, index)) else None
+
+
+def with_child(plan: str, reference: Reference) -> str:
+    """Return a plan with the name of the child, which SQLite calls `c`."""
+    return plan.replace(" c", f" {reference.table}", 1)
 
 
 # -- what is declared ----------------------------------------------------------------------------------

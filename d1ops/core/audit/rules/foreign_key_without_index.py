@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from d1ops.core.audit.finding import Finding, Rule, Severity
-from d1ops.core.audit.foreign_keys import is_served_by
+from d1ops.core.audit.foreign_keys import plan_by, with_child
 from d1ops.core.audit.proposals import Draft, Names, trial_names
 from d1ops.core.audit.whole_reads import rows_of
 from d1ops.core.mirror import build_mirror
@@ -28,11 +28,9 @@ def find(subject: Subject) -> Iterator[Finding]:
     """Find the foreign keys without a usable index. An `ON DELETE` action that changes child rows is an error."""
     keys = [key for key in subject.foreign_keys if not key.is_indexed]
     fixes = _fixes(subject.schema, keys) if keys else {}
-    names = Names(subject.schema)
     for key in keys:
         reference = key.reference
-        draft = fixes.get(id(key))
-        name = names.name(draft) if draft else None
+        fix = fixes.get(id(key))
         yield Finding(
             rule=ID,
             severity=Severity.ERROR if reference.on_delete in _CHANGES_CHILDREN else Severity.WARNING,
@@ -42,16 +40,18 @@ def find(subject: Subject) -> Iterator[Finding]:
             message=_message(key, subject.rows.get(reference.table)),
             remedy=(
                 "create the index: it reads and writes every row of the table once, then writes one row more an INSERT"
-                if draft
+                if fix
                 else "give the column the type of the column that it references: as they are, no index can serve both"
             ),
-            fix_sql=f"{draft.sql(name)};" if draft and name else None,
-            rollback_sql=draft.drop(name) if draft and name else None,
+            fix_sql=f"{fix.draft.sql(fix.name)};" if fix else None,
+            rollback_sql=fix.draft.drop(fix.name) if fix else None,
+            plan=(with_child(key.plan, reference),),
             facts={
                 "parent": reference.parent,
                 "parent_columns": reference.parent_columns,
                 "on_delete": reference.on_delete,
                 "rows": rows_of(subject, reference.table),
+                **({"plan_after": (fix.plan,)} if fix else {}),
             },
         )
 
@@ -75,7 +75,15 @@ def _message(key: ForeignKey, rows: RowCount | None) -> str:
 # -- what would serve ----------------------------------------------------------------------------------
 
 
-def _fixes(schema: Schema, keys: Sequence[ForeignKey]) -> Mapping[int, Draft]:
+class _Fix(NamedTuple):
+    """An index that serves a foreign key: its name, and the plan once it is there."""
+
+    draft: Draft
+    name: str
+    plan: str
+
+
+def _fixes(schema: Schema, keys: Sequence[ForeignKey]) -> Mapping[int, _Fix]:
     """Return the index that serves each key, by the key's identity, tried on a mirror of the tables that are involved.
 
     The parent's collation decides, except that a rowid has none and the child's is right there.
@@ -86,11 +94,15 @@ def _fixes(schema: Schema, keys: Sequence[ForeignKey]) -> Mapping[int, Draft]:
     objects = [o for o in schema.objects if o.type in ("table", "index") and fold(o.table) in involved]
     mirror = build_mirror([*objects, *(draft.object(name) for draft, name in trials.items())])
     try:
-        found: dict[int, Draft] = {}
+        names = Names(schema)
+        found: dict[int, _Fix] = {}
         for key in keys:
             for draft in drafts[id(key)]:
-                if is_served_by(mirror, key.reference, draft.index(trials[draft])):
-                    found[id(key)] = draft
+                plan = plan_by(mirror, key.reference, draft.index(trials[draft]))
+                if plan is not None:
+                    name = names.name(draft)
+                    shown = with_child(plan, key.reference).replace(trials[draft], name)
+                    found[id(key)] = _Fix(draft, name, shown)
                     break
         return found
     finally:

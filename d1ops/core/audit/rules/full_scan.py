@@ -15,6 +15,7 @@ from d1ops.core.audit.whole_reads import (
     rows_of,
     whole_reads,
 )
+from d1ops.core.sql import significant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,8 @@ def _judge(subject: Subject, planned: PlannedQuery, read: WholeRead) -> tuple[Se
         severity = Severity.INFO if is_by_choice(subject, planned, table) else Severity.WARNING
         return severity, f"reads every row of {table}", remedy
     remedy = "index the columns that it compares with = and after them those of its range or order"
+    if any(token.upper in ("LIKE", "GLOB") for token in significant(planned.query.sql)):
+        remedy += "; no index serves a LIKE that begins with %: a full-text table (FTS5) finds words inside a text"
     return Severity.WARNING, f"reads every row of {table}", remedy
 
 
