@@ -41,8 +41,9 @@ class Part:
 
 Parts: TypeAlias = Iterator[Part]
 
+CHECKS_ON = Statement("PRAGMA ignore_check_constraints = OFF")
 _BEFORE_ROWS = (Statement("PRAGMA defer_foreign_keys = ON"), Statement("PRAGMA ignore_check_constraints = ON"))
-_AFTER_ROWS = (Statement("PRAGMA defer_foreign_keys = OFF"), Statement("PRAGMA ignore_check_constraints = OFF"))
+_AFTER_ROWS = (Statement("PRAGMA defer_foreign_keys = OFF"), CHECKS_ON)
 """The engine keeps its connection, and what is off for one request is off for all later ones (seen on workerd)."""
 _AT_ONCE = 50
 """So many objects are made by one request."""

@@ -9,13 +9,14 @@ only then the mark goes.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import d1ops
 from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind, record
 from d1ops.core.mirror import build_mirror, schema_of
-from d1ops.core.restoring import MARK, Part, parts, removals
+from d1ops.core.restoring import CHECKS_ON, MARK, Part, parts, removals
 from d1ops.core.schema import SCHEMA_TEXT_SQL, Schema
 from d1ops.core.sql import OWN, fold, quote_identifier, quote_text
 from d1ops.core.values import Bookmark, Statement
@@ -218,6 +219,7 @@ def _send(workspace: Workspace, mark: UnderWay, part: Part, number: int) -> None
         try:
             workspace.database.batch([place, *part.statements, moved], lossy=True)
         except (OutcomeUnknown, StatementRejected) as error:
+            _check_again(workspace)
             if _place(workspace, mark) == number:
                 return
             if isinstance(error, StatementRejected) or not left:
@@ -226,6 +228,15 @@ def _send(workspace: Workspace, mark: UnderWay, part: Part, number: int) -> None
             raise _stopped(workspace, mark, f"{part.says}: {error}") from None
         else:
             return
+
+
+def _check_again(workspace: Workspace) -> None:
+    """Turn CHECK constraints on: a part that failed half way has turned them off, and a ROLLBACK leaves them so.
+
+    Where this fails too, the next part turns them on, or the engine's end does.
+    """
+    with suppress(D1opsError):
+        workspace.database.query(CHECKS_ON.sql)
 
 
 def _place(workspace: Workspace, mark: UnderWay) -> int | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from d1ops.core.restoring import MARK
+from d1ops.core.values import Statement
 from d1ops.errors import HumanNeeded, StatementRejected, Unreachable
 from d1ops.ops import backup as backups
 from d1ops.ops import load, restore
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from d1ops.core.values import Result, Statement
+    from d1ops.core.values import Result
     from d1ops.ops.backup import VerifiedBackup
     from tests.contract.conftest import Adapter
 
@@ -33,6 +34,19 @@ class Ending(Delegate):
         if any(statement.sql == f"DROP TABLE {MARK}" for statement in statements):
             raise Unreachable("gone")
         return self.inner.batch(statements, reads_only=reads_only, lossy=lossy)
+
+
+class Failing(Delegate):
+    """A database where the rows of a load are refused once they are written."""
+
+    def batch(
+        self, statements: Sequence[Statement], *, reads_only: bool = False, lossy: bool = False
+    ) -> tuple[Result, ...]:
+        given: list[Statement] = []
+        for statement in statements:
+            is_row = statement.sql.startswith('INSERT INTO "c"')
+            given += [statement, Statement("SELECT * FROM nowhere")] if is_row else [statement]
+        return self.inner.batch(given, reads_only=reads_only, lossy=lossy)
 
 
 @pytest.fixture
@@ -110,5 +124,17 @@ def test_constraints_hold_again_after_a_load(project: Project) -> None:
     workspace = project.workspace
     backup, _ = backups.create(workspace)
     load.load(workspace, load.prepare(workspace, workspace, backup.id), YES)
+    with pytest.raises(StatementRejected, match="CHECK constraint failed"):
+        project.run("INSERT INTO c VALUES (0)")
+
+
+def test_constraints_hold_again_after_a_load_that_failed_half_way(project: Project) -> None:
+    project.run("CREATE TABLE c (n INTEGER CHECK (n > 0))", "INSERT INTO c VALUES (1)")
+    backup, _ = backups.create(project.workspace)
+    prepared = load.prepare(project.workspace, project.workspace, backup.id)
+    real, project.database = project.database, Failing(project.database)
+    with pytest.raises(HumanNeeded, match=r"the restore stopped half way: .*no such table: nowhere"):
+        load.load(project.workspace, prepared, YES)
+    project.database = real
     with pytest.raises(StatementRejected, match="CHECK constraint failed"):
         project.run("INSERT INTO c VALUES (0)")
