@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from d1ops.core import rules
 from d1ops.core.fingerprint import content
 from d1ops.core.measure import BEFORE, loss_name
-from d1ops.core.sql import quote_identifier
+from d1ops.core.sql import fold, quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from d1ops.core.engine import Engine
     from d1ops.core.fingerprint import Salt
@@ -81,12 +81,14 @@ class Part:
     form: Form
 
 
-def doomed(losses: Iterable[TableLoss]) -> list[Doomed]:
+def doomed(losses: Iterable[TableLoss], *, dropped: Collection[str] = ()) -> list[Doomed]:
     """Return what is about to go. A dropped table and a dropped column count though they are empty in the backup: a
-    row may have come since."""
+    row may have come since. One that DROP TABLE named (`dropped`, folded) counts though another one holds all its rows
+    in the rehearsal: not every row need be copied there."""
     found: list[Doomed] = []
     for loss in losses:
-        if loss.rows_lost or not (loss.exists_after or loss.renamed_to):
+        is_kept = loss.exists_after or (loss.renamed_to and fold(loss.table) not in dropped)
+        if loss.rows_lost or not is_kept:
             found.append(Doomed(loss.table))
             continue
         found += [
@@ -95,6 +97,26 @@ def doomed(losses: Iterable[TableLoss]) -> list[Doomed]:
             if column.values_lost or (column.dropped and not column.renamed_to)
         ]
     return found
+
+
+def overwritten(engine: Engine, columns: Iterable[tuple[str, str]], *, schema: str = BEFORE) -> list[Doomed]:
+    """Return the columns that a script overwrites, of those that are there: what was written to them since the backup
+    would be lost, though nothing is that the backup has."""
+    found: list[Doomed] = []
+    for table, column in sorted(set(columns)):
+        sql = (
+            "SELECT l.name, x.name FROM pragma_table_list l, pragma_table_xinfo(l.name, l.schema) x"
+            " WHERE l.schema = ? AND lower(l.name) = lower(?) AND l.type = 'table' AND lower(x.name) = lower(?)"
+            " AND x.hidden = 0"
+        )
+        found += [Doomed(str(name), str(own)) for name, own in engine.ask(sql, (schema, table, column))]
+    return found
+
+
+def is_empty(engine: Engine, one: Doomed, *, schema: str = BEFORE) -> bool:
+    """Whether nothing is there that could be lost."""
+    where = f" WHERE {quote_identifier(one.column)} IS NOT NULL" if one.column is not None else ""
+    return not engine.ask(f"SELECT 1 FROM {schema}.{quote_identifier(one.table)}{where} LIMIT 1")
 
 
 def parts(engine: Engine, wanted: Iterable[Doomed], *, schema: str = BEFORE) -> list[Part]:

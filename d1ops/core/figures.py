@@ -3,6 +3,7 @@
 * rows: of every table that the script can reach, by a statement, a trigger or a foreign key;
 * links: the values of every foreign key column of such a table, since `ON DELETE SET NULL` leaves all row counts
   as they are and loses every link. Where the action is SET DEFAULT, the values that are not the default;
+* values: those of the columns of a table that is dropped and made anew, since the copy may leave a column out;
 * dangling: the foreign key violations of every such table and of every table that references one;
 * changes: how many rows the script changed, cascades and triggers included (`total_changes()`).
 
@@ -49,7 +50,7 @@ class Counted(StrEnum):
     LINKS = "links"
     DANGLING = "dangling"
     VALUES = "values"
-    """Values of a column that the script takes away; only a rehearsal in place asks for them."""
+    """Values of a column. A rehearsal in place asks for those that the script takes away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,22 @@ def figures(engine: Engine, tables: Collection[str]) -> list[Figure]:
     return [*found, *checked]
 
 
+def values(engine: Engine, of: Iterable[tuple[str, str]]) -> list[Figure]:
+    """Return what is counted of these columns, of those that an engine holds now and that may be NULL: the values of
+    others are as many as the rows."""
+    found: list[Figure] = []
+    for table, column in of:
+        rows = engine.ask(
+            'SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0 AND NOT "notnull" AND lower(name) = lower(?)',
+            (table, column),
+        )
+        for (cell,) in rows:
+            name = str(cell)
+            sql = f"(SELECT count({quote_identifier(name)}) FROM {quote_identifier(table)})"
+            found.append(Figure(Counted.VALUES, table, name, sql))
+    return found
+
+
 def _links(engine: Engine, table: str, column: str, *, has_default: bool) -> str:
     name = quote_identifier(column)
     default = engine.ask("SELECT dflt_value FROM pragma_table_info(?) WHERE name = ?", (table, column))
@@ -133,8 +150,11 @@ def count(engine: Engine, of: Iterable[Figure]) -> dict[Figure, int]:
     return {figure: int(str(engine.ask_one(f"SELECT {figure.sql}"))) for figure in of}
 
 
-def bounds(before: Mapping[Figure, int], after: Mapping[Figure, int]) -> tuple[Bound, ...]:
+def bounds(before: Mapping[Figure, int], after: Mapping[Figure, int], *, replaces: bool = False) -> tuple[Bound, ...]:
     """Return how far the figures may move: rows and links fall no further than they did, dangling ones grow no more.
+
+    Values grow as they did: where they grow less, some were overwritten that were not there in the rehearsal. So do the
+    rows of a script that `replaces` rows.
 
     A figure that is not there any more (its table or column is gone) has no bound: what it held is compared by content.
     """
@@ -147,7 +167,8 @@ def bounds(before: Mapping[Figure, int], after: Mapping[Figure, int]) -> tuple[B
         if figure.counted is Counted.DANGLING:
             found.append(Bound(figure, number, -_UNLIMITED, max(0, growth)))
         else:
-            found.append(Bound(figure, number, min(0, growth), _UNLIMITED))
+            is_exact = figure.counted is Counted.VALUES or (replaces and figure.counted is Counted.ROWS)
+            found.append(Bound(figure, number, growth if is_exact else min(0, growth), _UNLIMITED))
     return tuple(found)
 
 

@@ -264,7 +264,7 @@ def _changed_cells(
     ]
 
 
-def _numbered(source: str, columns: Sequence[str]) -> str:
+def numbered(source: str, columns: Sequence[str]) -> str:
     """A SELECT of all rows in the form of `lost_rows`, ending with a number that tells equal rows apart."""
     names = [quote_identifier(column) for column in columns]
     cells = ", ".join(f"typeof({name}), {name} COLLATE BINARY" for name in names)
@@ -273,7 +273,7 @@ def _numbered(source: str, columns: Sequence[str]) -> str:
 
 def _lost_of_multiset(engine: Engine, b: str, a: str, shared: Sequence[tuple[str, str]]) -> int:
     """How many rows, counted with their repeats, have no equal left among the shared columns."""
-    left, right = _numbered(b, [x for x, _ in shared]), _numbered(a, [y for _, y in shared])
+    left, right = numbered(b, [x for x, _ in shared]), numbered(a, [y for _, y in shared])
     return int(str(engine.ask_one(f"SELECT count(*) FROM ({left} EXCEPT {right})")))
 
 
@@ -336,8 +336,8 @@ def lost_rows(engine: Engine, table: str, columns: Sequence[str], *, most: int, 
     with engine.unlimited():
         name = quote_identifier(table)
         now = engine.ask("SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND lower(name) = lower(?)", (table,))
-        rest = f" EXCEPT {_numbered(f'main.{name}', columns)}" if now and _is_readable(engine, "main", table) else ""
-        found = engine.ask(f"{_numbered(f'{before}.{name}', columns)}{rest} LIMIT {most}")
+        rest = f" EXCEPT {numbered(f'main.{name}', columns)}" if now and _is_readable(engine, "main", table) else ""
+        found = engine.ask(f"{numbered(f'{before}.{name}', columns)}{rest} LIMIT {most}")
         return [row[:-1] for row in found]
 
 

@@ -11,10 +11,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from d1ops.core.measure import BEFORE, loss_name, lost_rows, rows_of
-from d1ops.core.mirror import schema_of
+from d1ops.core.measure import loss_name, lost_rows, rows_of
+from d1ops.core.returned import are_back
 from d1ops.core.schema import diff, difference_of
-from d1ops.core.sql import fold, quote_identifier
+from d1ops.core.sql import fold
 from d1ops.core.tables import clock_columns
 
 if TYPE_CHECKING:
@@ -86,58 +86,36 @@ def expected_losses(
     not have, and rows that they inserted, where these still equal those of a replay.
 
     A migration that renamed, dropped or emptied something older may have put its data into what it made. That is
-    expected to go only where as much is back in its old place. `sources` are those older tables and columns.
+    expected to go only where it is back in its old place (`core.returned`). `sources` are those older tables and
+    columns.
     """
+    made = {loss.table: _columns(with_all, loss.table) for loss in losses}
+    kept = {loss.table: _columns(without, loss.table) for loss in losses}
+    own: list[Part] = []
+    for loss in losses:
+        if loss.rows_lost:
+            own += [(loss.table, None)] if made[loss.table] and not kept[loss.table] else []
+        else:
+            fresh = made[loss.table] - kept[loss.table]
+            own += [
+                (loss.table, each.column) for each in loss.columns if each.values_lost and fold(each.column) in fresh
+            ]
+    is_back = are_back(clone, sources, own)
     expected: list[str] = []
     collateral: list[str] = []
     for loss in losses:
-        made, kept = _columns(with_all, loss.table), _columns(without, loss.table)
         if loss.rows_lost:
-            if made and not kept:
-                mine = _is_back(clone, sources, loss.rows_lost)
-            else:
-                mine = bool(made) and _are_inserted(loss, clone, with_all, without)
-            (expected if mine else collateral).extend(loss.losses)
+            is_own = (loss.table, None) in own and is_back
+            is_own = is_own or (
+                bool(made[loss.table] and kept[loss.table]) and _are_inserted(loss, clone, with_all, without)
+            )
+            (expected if is_own else collateral).extend(loss.losses)
             continue
         for column in loss.columns:
             if column.values_lost:
-                mine = fold(column.column) in made - kept and _is_back(clone, sources, column.values_lost)
-                (expected if mine else collateral).append(loss_name(loss.table, column.column))
+                is_own = (loss.table, column.column) in own and is_back
+                (expected if is_own else collateral).append(loss_name(loss.table, column.column))
     return tuple(expected), tuple(collateral)
-
-
-def removed(with_all: Engine, without: Engine) -> set[Part]:
-    """The tables and columns that the replay with the migrations lacks and the one without them has."""
-    found: set[Part] = set()
-    for table in schema_of(without).tables():
-        there, still = _columns(without, table), _columns(with_all, table)
-        found |= {(table, column) for column in there - still} if still else {(table, None)}
-    return found
-
-
-def _is_back(clone: Engine, sources: Collection[Part], lost: int) -> bool:
-    """Whether every source holds as much more than before as is lost elsewhere, or is full.
-
-    A column that was overwritten, and that no row lacks a value of, was not emptied.
-    """
-    for table, column in sources:
-        then, now = (_amount(clone, schema, table, column) for schema in (BEFORE, "main"))
-        room = lost
-        if column is not None:
-            rows = _amount(clone, "main", table, None)
-            room = min(lost, max(0, rows - then))
-        if now - then < room:
-            return False
-    return True
-
-
-def _amount(clone: Engine, schema: str, table: str, column: str | None) -> int:
-    """How many rows a table has, or how many values other than '' a column; 0 where it is not there."""
-    found = {fold(str(name)) for (name,) in clone.ask("SELECT name FROM pragma_table_xinfo(?, ?)", (table, schema))}
-    if not found or (column is not None and fold(column) not in found):
-        return 0
-    counted = "*" if column is None else f"nullif({quote_identifier(column)}, '')"
-    return int(str(clone.ask_one(f"SELECT count({counted}) FROM {schema}.{quote_identifier(table)}")))
 
 
 def _columns(engine: Engine, table: str) -> set[str]:

@@ -12,6 +12,7 @@ from d1ops.core import rules
 from d1ops.core.deferral import settling
 from d1ops.core.engine import Engine, Rejected
 from d1ops.core.mirror import empty, schema_of
+from d1ops.core.overwriting import copied, fills
 from d1ops.core.sql import fold, is_about_rows, significant
 from d1ops.core.values import Statement
 from d1ops.errors import StatementRejected
@@ -129,22 +130,102 @@ def watching(engine: Engine, *, functions: set[str] | None = None) -> Iterator[s
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What a script does to a schema that is there: the tables whose rows it writes or drops, and the schema after.
+    """What a script does to a schema that is there, and the schema after.
 
-    `tables` holds only tables that were there before the script. `emptied` are those tables that it deletes rows from
-    and those of their columns that it overwrites: what was there may be elsewhere now. `failed` is why it does not run
-    on the rows that the engine has, None where it does.
+    All names are of tables that were there before the script. `failed` is why it does not run on the rows that the
+    engine has, None where it does.
     """
 
     tables: frozenset[str]
+    """Tables whose rows it writes or drops."""
     after: Schema
     emptied: frozenset[Part] = frozenset()
+    """Tables that it deletes rows from, or makes anew without a row, and columns that it overwrites: what was there may
+    be elsewhere now."""
+    overwritten: frozenset[tuple[str, str]] = frozenset()
+    """Columns that its statements and triggers write to where they may hold something; those that a foreign key's
+    action sets are not among them."""
+    dropped: frozenset[str] = frozenset()
+    """Tables that a DROP TABLE names."""
+    anew: frozenset[str] = frozenset()
+    """Tables in whose place it puts another one of the same name."""
     failed: StatementRejected | None = None
 
     @property
     def touches_rows(self) -> bool:
         """Whether rows that are there may change or go."""
         return bool(self.tables)
+
+
+class _Notes:
+    """What SQLite's authorizer says of the statements of a script, one after the other, as `Effects` has it."""
+
+    def __init__(self, engine: Engine, statements: Sequence[ScriptStatement]) -> None:
+        self.names = schema_of(engine).tables()
+        self._columns = {
+            fold(name): {
+                fold(str(column)) for (column,) in engine.ask("SELECT name FROM pragma_table_xinfo(?)", (name,))
+            }
+            for name in self.names
+        }
+        self._statements = statements
+        self._position = 0
+        self._own: str | None = None
+        self._filled: frozenset[str] = frozenset()
+        self.touched: set[str] = set()
+        self.emptied: set[Part] = set()
+        self.overwritten: set[tuple[str, str]] = set()
+        self.dropped: set[str] = set()
+        self.created: set[str] = set()
+        self.unfilled: set[str] = set()
+        self.left_out: dict[str, set[str]] = {}
+
+    def begin(self, position: int) -> None:
+        """Turn to a statement."""
+        self._position, self._own = position, None
+        sql = self._statements[position].sql
+        self._filled = fills(sql)
+        copy = copied(sql)
+        if copy is not None and copy.source in self._columns:
+            left = copy.left_out | (self._columns[copy.source] - copy.named)
+            self.left_out.setdefault(copy.source, set()).update(left)
+
+    def note(self, action: int, first: str | None, second: str | None, _: str | None, trigger: str | None) -> None:
+        """Take notice of what a statement is about to do."""
+        name = (second if action == apsw.SQLITE_ALTER_TABLE else first) or ""
+        folded = fold(name)
+        if folded not in self._columns or rules.is_reserved(name):
+            return
+        if action == apsw.SQLITE_CREATE_TABLE:
+            self.created.add(folded)
+            self.unfilled.add(folded)
+        if action not in _WRITES:
+            return
+        self.touched.add(name)
+        if trigger is None and self._own is None:
+            self._own = name
+        if action == apsw.SQLITE_INSERT:
+            self.unfilled.discard(folded)
+        elif action in (apsw.SQLITE_DROP_TABLE, apsw.SQLITE_DROP_VTABLE):
+            self.dropped.add(name)
+        elif action == apsw.SQLITE_DELETE and self._verb != "DROP":
+            # DROP TABLE looks like a DELETE as well; what it takes shows in the schema after.
+            self.emptied.add((name, None))
+        elif action == apsw.SQLITE_UPDATE and second is not None and fold(second) in self._columns[folded]:
+            self._note_update(name, second, trigger)
+
+    def _note_update(self, table: str, column: str, trigger: str | None) -> None:
+        is_own = trigger is None and self._own == table
+        if is_own and fold(column) in self._filled:
+            return
+        self.emptied.add((table, column))
+        # Of a foreign key's action SQLite names neither a trigger nor the table of the statement.
+        if trigger is not None or (is_own and self._verb not in ("DELETE", "DROP")):
+            self.overwritten.add((table, column))
+
+    @property
+    def _verb(self) -> str:
+        return self._statements[self._position].verb
 
 
 def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
@@ -156,25 +237,7 @@ def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
     A script that fails on the rows of the engine has its effects all the same (`run_without_rows`), and the engine has
     no rows afterwards. Raises StatementRejected for one that fails on any.
     """
-    there = {
-        fold(name): {fold(str(column)) for (column,) in engine.ask("SELECT name FROM pragma_table_xinfo(?)", (name,))}
-        for name in schema_of(engine).tables()
-    }
-    touched: set[str] = set()
-    emptied: set[Part] = set()
-    position = 0
-
-    def note(action: int, first: str | None, second: str | None, database: str | None, trigger: str | None) -> None:
-        del database, trigger
-        name = second if action == apsw.SQLITE_ALTER_TABLE else first
-        if action not in _WRITES or name is None or fold(name) not in there or rules.is_reserved(name):
-            return
-        touched.add(name)
-        # DROP TABLE looks like a DELETE as well; what it takes shows in the schema after.
-        if action == apsw.SQLITE_DELETE and statements[position].verb != "DROP":
-            emptied.add((name, None))
-        if action == apsw.SQLITE_UPDATE and fold(second or "") in there[fold(name)]:
-            emptied.add((name, second))
+    notes = _Notes(engine, statements)
 
     def watch(statement: ScriptStatement) -> bool:
         words = [token.upper for token in significant(statement.sql)]
@@ -184,9 +247,10 @@ def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
     watched = [watch(statement) for statement in statements]
 
     def begin(index: int) -> None:
-        nonlocal position
-        position = index
-        engine.on_action = note if index < len(watched) and watched[index] else None
+        engine.on_action = None
+        if index < len(watched) and watched[index]:
+            notes.begin(index)
+            engine.on_action = notes.note
 
     settle = settling(engine, statements)
 
@@ -206,7 +270,21 @@ def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
         run_without_rows(engine, statements, after=next_statement)
     finally:
         engine.on_action = None
-    return Effects(frozenset(touched), schema_of(engine), frozenset(emptied), failed)
+    after = schema_of(engine)
+    kept = {fold(name) for name in after.tables()}
+    again = kept & (notes.created | {fold(name) for name in notes.dropped})
+    anew = {name for name in notes.names if fold(name) in again}
+    emptied = notes.emptied | {(name, None) for name in anew if fold(name) in notes.unfilled}
+    emptied |= {(name, column) for name in anew for column in notes.left_out.get(fold(name), ())}
+    return Effects(
+        tables=frozenset(notes.touched),
+        after=after,
+        emptied=frozenset(emptied),
+        overwritten=frozenset(notes.overwritten),
+        dropped=frozenset(notes.dropped),
+        anew=frozenset(anew),
+        failed=failed,
+    )
 
 
 _WRITES = frozenset(

@@ -122,8 +122,11 @@ def _figures(failure: Failure, held: Sequence[Assertion], path: str) -> TargetMo
     rows = [row for row in failure.found if isinstance(row, list)] if isinstance(failure.found, list) else []
     taken: dict[str, str] = {}
     orphaned: dict[str, str] = {}
+    fewer = {known[int(what)].figure.table for what, *_ in rows if known[int(what)].figure.counted is Counted.ROWS}
     for what, before, after in rows:
         bound = known[int(what)]
+        if bound.figure.counted is Counted.VALUES and bound.figure.table in fewer:
+            continue  # They went with their rows.
         is_dangling = bound.figure.counted is Counted.DANGLING
         rehearsed = f"{bound.rehearsed} -> {bound.rehearsed + (bound.highest if is_dangling else bound.lowest)}"
         (orphaned if is_dangling else taken)[bound.figure.name] = f"{before} -> {after}, {rehearsed} in the rehearsal"

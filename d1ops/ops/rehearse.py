@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 from d1ops.core import figures
 from d1ops.core.chunked import Key
-from d1ops.core.contents import contents, doomed, parts, warnings
+from d1ops.core.contents import Doomed, contents, doomed, is_empty, overwritten, parts, warnings
 from d1ops.core.engine import Rejected
 from d1ops.core.fingerprint import Salt
 from d1ops.core.ledger import ledger_change, require_untouched
 from d1ops.core.measure import lowered_counters, mismatches
-from d1ops.core.mirror import schema_of
+from d1ops.core.mirror import build_mirror, schema_of
+from d1ops.core.overwriting import replaces
 from d1ops.core.reach import EVERYTHING, Closure, watching_reach
 from d1ops.core.rehearsal import BEFORE, dangling, measure, rehearse
-from d1ops.core.replay import watching
+from d1ops.core.replay import Effects, effects, watching
 from d1ops.core.sql import fold
 from d1ops.database.sqlite import open_copy
 from d1ops.errors import BackupRefused, StatementRejected
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from d1ops.core.plan import Plan, Step
     from d1ops.core.rehearsal import Cause, TableLoss
     from d1ops.core.schema import Schema
+    from d1ops.core.sql import ScriptStatement
     from d1ops.ops.backup import VerifiedBackup
     from d1ops.ops.guard import Chunk
     from d1ops.ops.look import Look
@@ -126,6 +128,12 @@ class _Step:
     changes: int | None
     times: int
     seconds: float
+    overwritten: frozenset[tuple[str, str]] = frozenset()
+    """Columns that it writes to where they may hold something."""
+    copied: frozenset[tuple[str, str]] = frozenset()
+    """Columns of tables in whose place it puts another one."""
+    dropped: frozenset[str] = frozenset()
+    """Tables (folded) that a DROP TABLE names."""
     chunked: Chunked | None = None
     chunks: tuple[Chunk, ...] = ()
 
@@ -145,7 +153,13 @@ def _require_held(backup: VerifiedBackup, step: Step, depends_on: frozenset[str]
 def _rehearse_step(engine: Engine, step: Step, ledger: str, before: Schema, causes: dict[str, list[Cause]]) -> _Step:
     everything = schema_of(engine)
     statements = step.script.statements
-    counted = figures.count(engine, figures.figures(engine, {fold(name) for name in before.tables()}))
+    effect = _effects(everything, statements)
+    copied = {(table, column) for table in effect.anew for column in _columns(engine, "main", table)}
+    # What the backup does not have yet cannot be compared with it.
+    fresh = {part for part in effect.overwritten if part[1] not in _columns(engine, BEFORE, part[0])}
+    watched = sorted(copied | fresh)
+    ours = {fold(name) for name in before.tables()}
+    counted = figures.count(engine, [*figures.figures(engine, ours), *figures.values(engine, watched)])
     started, changed = engine.clock(), engine.connection.total_changes()
     functions: set[str] = set()
     with watching(engine, functions=functions) as written, watching_reach(engine) as depends_on:
@@ -160,17 +174,37 @@ def _rehearse_step(engine: Engine, step: Step, ledger: str, before: Schema, caus
             engine.run([ledger_change(ledger, step.kind, step.migration.file)])
         except Rejected as error:
             raise StatementRejected(f"{ledger} does not take the change of {step.label}: {error.text}") from None
+    now = figures.count(engine, [*figures.figures(engine, written), *figures.values(engine, watched)])
+    texts = (*(each.sql for each in statements), *(o.sql or "" for o in everything.objects))
     triggers = sum(o.type == "trigger" for o in everything.objects)
     is_certain = not functions & figures.CHANCE_AND_TIME and not written & _unordinary(everything)
     return _Step(
         schema=after.users(ledger),
         reached=frozenset(written),
         depends_on=frozenset(depends_on),
-        bounds=figures.bounds(counted, figures.count(engine, figures.figures(engine, written))),
+        bounds=figures.bounds(counted, now, replaces=replaces(texts)),
         changes=changes if is_certain else None,
         times=len(statements) * (1 + triggers),
         seconds=seconds,
+        overwritten=effect.overwritten,
+        copied=frozenset(copied),
+        dropped=frozenset(fold(name) for name in effect.dropped),
     )
+
+
+def _effects(schema: Schema, statements: Sequence[ScriptStatement]) -> Effects:
+    """What a script does to a schema, apart from any rows."""
+    mirror = build_mirror(schema.objects)
+    try:
+        return effects(mirror, statements)
+    finally:
+        mirror.close()
+
+
+def _columns(engine: Engine, schema: str, table: str) -> set[str]:
+    """The names of the stored columns of a table, as the schema has them."""
+    rows = engine.ask("SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden = 0", (table, schema))
+    return {str(name) for (name,) in rows}
 
 
 def _rehearse_pieces(engine: Engine, step: Step, ledger: str, seen: Look, causes: dict[str, list[Cause]]) -> _Step:
@@ -191,6 +225,7 @@ def _rehearse_pieces(engine: Engine, step: Step, ledger: str, seen: Look, causes
         changes=None,
         times=times,
         seconds=max((chunk.guard.seconds for chunk in found.chunks), default=0.0),
+        overwritten=_effects(everything, step.script.statements).overwritten,
         chunked=chunked,
         chunks=found.chunks,
     )
@@ -214,7 +249,7 @@ def _guards(
     """
     by_pieces: dict[int, list[Part]] = {}
     found: list[Part] = []
-    for part in parts(engine, doomed(losses)):
+    for part in parts(engine, _wanted(engine, steps, losses)):
         first = next((at for at, step in enumerate(steps) if fold(part.doomed.table) in step.reached), 0)
         chunked = steps[first].chunked
         if chunked is None:
@@ -239,6 +274,17 @@ def _guards(
         guards.append(StepGuard(tuple(held), step.bounds, step.changes, step.times, spent, chunks))
         reached |= step.reached
     return tuple(guards), warnings(found)
+
+
+def _wanted(engine: Engine, steps: Sequence[_Step], losses: Sequence[TableLoss]) -> list[Doomed]:
+    """Return what must be as in the backup: what the steps take away, what they overwrite, and what is empty in a table
+    that they copy, since the copy may leave it out."""
+    found = doomed(losses, dropped={name for step in steps for name in step.dropped})
+    whole = {fold(one.table) for one in found if one.column is None}
+    more = overwritten(engine, (part for step in steps for part in step.overwritten))
+    copied = overwritten(engine, (part for step in steps for part in step.copied))
+    more += [one for one in copied if is_empty(engine, one)]
+    return [*found, *(one for one in dict.fromkeys(more) if one not in found and fold(one.table) not in whole)]
 
 
 def _scope_warnings(backup: VerifiedBackup) -> list[str]:

@@ -13,9 +13,10 @@ from d1ops.core.engine import Engine
 from d1ops.core.ledger import EventKind, State
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.plan import Plan, Step
-from d1ops.core.proof import expected_losses, prove, removed
+from d1ops.core.proof import expected_losses, prove
 from d1ops.core.reach import reach
 from d1ops.core.replay import effects, replay_without_rows, run_on_mirror, run_script
+from d1ops.core.returned import removed
 from d1ops.errors import LedgerRefused, StatementRejected, StructureRefused
 from d1ops.ops.change import Prepared, apply, with_breakages
 from d1ops.ops.chunks import refuse_rollback

@@ -119,6 +119,19 @@ def test_rows_written_since_the_backup_stop_the_run_and_the_next_one_goes_on(pro
     assert [row[:2] for row in numbers(project)] == [row[:2] for row in DONE]
 
 
+def test_what_was_written_since_into_an_empty_column_is_not_overwritten(project: Project) -> None:
+    update, _, _ = ADD.removesuffix("\n").rpartition("\n")
+    project.write({"0002_add.sql": update.replace("n = n + 1, ", "") + "\n"})
+    prepared = migrate.prepare(project.workspace, to="2")
+    assert prepared.collateral == ()
+    project.run("UPDATE items SET seen = 8 WHERE n = 27")
+    with pytest.raises(PiecesLeft) as caught:
+        migrate.migrate(project.workspace, prepared, accepting(""))
+    assert isinstance(caught.value.cause, TargetMoved)
+    assert caught.value.cause.subjects == ("items.seen",)
+    assert project.database.query("SELECT seen FROM items WHERE n = 27").scalar() == 8
+
+
 def test_a_loss_is_named_before_anything_is_sent(project: Project) -> None:
     before = numbers(project)
     with pytest.raises(LossRefused) as caught:

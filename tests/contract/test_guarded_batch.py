@@ -114,9 +114,10 @@ def test_rows_that_lose_nothing_may_come_and_go_meanwhile(project: Project) -> N
 
 
 def test_a_statement_that_finds_more_than_in_the_rehearsal_is_undone(project: Project) -> None:
-    project.write({"0004_tidy.sql": "UPDATE users SET nick = 'gone' WHERE nick = 'temp';\n"})
+    project.run("UPDATE users SET nick = NULL")
+    project.write({"0004_tidy.sql": "UPDATE users SET nick = 'gone' WHERE nick IS NULL AND email = 'temp';\n"})
     prepared = migrate.prepare(project.workspace)
-    project.run("UPDATE users SET nick = 'temp' WHERE id = 1")
+    project.run("UPDATE users SET email = 'temp' WHERE id = 1")
     before = project.rows()
     with pytest.raises(TargetMoved, match=r"0004_tidy.sql would change 1 rows, 0 in the rehearsal") as caught:
         migrate.migrate(project.workspace, prepared, YES)
@@ -125,13 +126,98 @@ def test_a_statement_that_finds_more_than_in_the_rehearsal_is_undone(project: Pr
 
 
 def test_rows_that_came_since_may_be_changed_as_well(project: Project) -> None:
-    project.write({"0004_mail.sql": "UPDATE users SET email = lower(email) WHERE email IS NOT NULL;\n"})
+    project.write({"0004_nick.sql": "UPDATE users SET nick = 'n' || id WHERE nick IS NULL;\n"})
+    project.run("UPDATE users SET nick = NULL")
     prepared = migrate.prepare(project.workspace)
-    project.run("INSERT INTO users (id, email) VALUES (3, 'C')")
-    project_rows = len(project.rows()["users"])
+    project.run("INSERT INTO users (id, email) VALUES (3, 'c')", "UPDATE users SET nick = 'own' WHERE id = 1")
     migrate.migrate(project.workspace, prepared, YES)
-    assert project_rows == 3
-    assert project.database.query("SELECT email FROM users WHERE id = 3").scalar() == "c"
+    assert project.database.query("SELECT nick FROM users ORDER BY id").rows == (("own",), ("n2",), ("n3",))
+
+
+OVERWRITES = {
+    "UPDATE": ("UPDATE users SET nick = 'n' || id;\n", "users.nick"),
+    "UPDATE of equal values": ("UPDATE users SET email = lower(email);\n", "users.email"),
+    "UPSERT": ("INSERT INTO users (id, nick) VALUES (1, 'n') ON CONFLICT DO UPDATE SET nick = 'n';\n", "users.nick"),
+    "a trigger": (
+        "CREATE TRIGGER t AFTER INSERT ON notes BEGIN UPDATE users SET nick = new.text; END;\n"
+        "INSERT INTO notes VALUES (9, 'n');\nDROP TRIGGER t;\n",
+        "users.nick",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "name"), OVERWRITES.values(), ids=OVERWRITES)
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        "UPDATE users SET nick = 'own', email = 'Own' WHERE id = 1",
+        "INSERT INTO users (id, email, nick) VALUES (3, 'Own', 'own')",
+    ],
+    ids=["written", "inserted"],
+)
+def test_what_was_written_since_is_not_overwritten(project: Project, script: str, name: str, by_hand: str) -> None:
+    project.run("UPDATE users SET nick = NULL")
+    project.write({"0004_nick.sql": script})
+    prepared = migrate.prepare(project.workspace)
+    assert prepared.losses == ()
+    project.run(by_hand)
+    before = project.rows()
+    with pytest.raises(TargetMoved) as caught:
+        migrate.migrate(project.workspace, prepared, YES)
+    assert caught.value.subjects == (name,)
+    assert project.rows() == before
+
+
+def test_a_row_that_came_since_is_not_replaced(project: Project) -> None:
+    project.write({"0004_notes.sql": "INSERT OR REPLACE INTO notes VALUES (9, 'default');\n"})
+    prepared = migrate.prepare(project.workspace)
+    project.run("INSERT INTO notes VALUES (9, 'own')")
+    with pytest.raises(TargetMoved, match="would take more of notes than in the rehearsal"):
+        migrate.migrate(project.workspace, prepared, YES)
+    assert project.database.query("SELECT text FROM notes WHERE id = 9").scalar() == "own"
+
+
+COPIES = {
+    "a column left out": (
+        "CREATE TABLE n (id INTEGER PRIMARY KEY, text TEXT);\nINSERT INTO n (id) SELECT id FROM notes;\n"
+        "DROP TABLE notes;\nALTER TABLE n RENAME TO notes;\n",
+        "UPDATE notes SET text = 'own'",
+        "notes.text",
+    ),
+    "the old one renamed first": (
+        "ALTER TABLE notes RENAME TO old;\nCREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT);\n"
+        "INSERT INTO notes (id) SELECT id FROM old;\nDROP TABLE old;\n",
+        "UPDATE notes SET text = 'own'",
+        "notes.text",
+    ),
+    "a value left out": (
+        "CREATE TABLE n (id INTEGER PRIMARY KEY, text TEXT);\nINSERT INTO notes VALUES (2, 'two');\n"
+        "INSERT INTO n SELECT id, nullif(text, 'own') FROM notes;\nDROP TABLE notes;\nALTER TABLE n RENAME TO notes;\n",
+        "INSERT INTO notes VALUES (3, 'own')",
+        "notes.text",
+    ),
+    "rows left out under another name": (
+        "CREATE TABLE n (id INTEGER PRIMARY KEY, text TEXT);\nINSERT INTO n SELECT * FROM notes WHERE id < 9;\n"
+        "DROP TABLE notes;\n",
+        "INSERT INTO notes VALUES (9, 'own')",
+        "notes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "by_hand", "name"), COPIES.values(), ids=COPIES)
+def test_a_copy_that_leaves_out_what_came_since_is_undone(
+    project: Project, script: str, by_hand: str, name: str
+) -> None:
+    project.run("UPDATE notes SET text = NULL")
+    project.write({"0004_copy.sql": script})
+    prepared = migrate.prepare(project.workspace)
+    project.run(by_hand)
+    before = project.rows()
+    with pytest.raises(TargetMoved) as caught:
+        migrate.migrate(project.workspace, prepared, YES)
+    assert caught.value.subjects == (name,)
+    assert project.rows() == before
 
 
 REBUILD = (

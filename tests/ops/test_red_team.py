@@ -76,6 +76,45 @@ MOVES = {
         [],
         "b",
     ),
+    "column renamed, and a default in its place": (
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, v TEXT NOT NULL DEFAULT '-');\n",
+        "ALTER TABLE a RENAME COLUMN v TO w;\n",
+        "ALTER TABLE a DROP COLUMN w;\nALTER TABLE a ADD COLUMN v TEXT NOT NULL DEFAULT '-';\n",
+        ["INSERT INTO a VALUES (1, 'x')"],
+        "a.w",
+    ),
+    "columns made one, and others in their place": (
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, v TEXT NOT NULL, w TEXT NOT NULL);\n"
+        "INSERT INTO a VALUES (1, 'x', 'y');\n",
+        "ALTER TABLE a ADD COLUMN n TEXT;\nUPDATE a SET n = v || ' ' || w;\nALTER TABLE a DROP COLUMN v;\n"
+        "ALTER TABLE a DROP COLUMN w;\n",
+        "CREATE TABLE a2 (id INTEGER PRIMARY KEY, v TEXT NOT NULL, w TEXT NOT NULL);\n"
+        "INSERT INTO a2 SELECT id, substr(n, 1, 1), 'unknown' FROM a;\nDROP TABLE a;\nALTER TABLE a2 RENAME TO a;\n",
+        [],
+        "a.n",
+    ),
+    "table moved, and only its keys brought back": (
+        PAIR + "INSERT INTO a VALUES (1, 'x');\n",
+        "CREATE TABLE b (id INTEGER PRIMARY KEY, v TEXT);\nINSERT INTO b SELECT * FROM a;\nDROP TABLE a;\n",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, v TEXT);\nINSERT INTO a (id) SELECT id FROM b;\nDROP TABLE b;\n",
+        [],
+        "b",
+    ),
+    "table archived and made anew": (
+        PAIR + "INSERT INTO a VALUES (1, 'x');\n",
+        "CREATE TABLE b (id INTEGER PRIMARY KEY, v TEXT);\nINSERT INTO b SELECT * FROM a;\nDROP TABLE a;\n" + PAIR,
+        "DROP TABLE b;\n",
+        [],
+        "b",
+    ),
+    "column moved by a copy": (
+        PAIR + "INSERT INTO a VALUES (1, 'x');\n",
+        "CREATE TABLE a2 (id INTEGER PRIMARY KEY, v TEXT, w TEXT);\n"
+        "INSERT INTO a2 (id, v, w) SELECT id, NULL, v FROM a;\nDROP TABLE a;\nALTER TABLE a2 RENAME TO a;\n",
+        "ALTER TABLE a DROP COLUMN w;\n",
+        [],
+        "a.w",
+    ),
     "column emptied": (
         PAIR + "INSERT INTO a VALUES (1, 'x');\n",
         "ALTER TABLE a ADD COLUMN w;\nUPDATE a SET w = v, v = NULL;\n",

@@ -1,0 +1,161 @@
+"""What a statement leaves of the values that are there, as far as its text says so without doubt.
+
+A rehearsal shows what a script takes from the rows of a backup. Rows may be written between the backup and the batch,
+and a statement that took nothing may take something of those. Only a text in one of a few plain forms says that it
+cannot; of any other nothing is concluded.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from d1ops.core.sql import Token, fold, significant, unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+def fills(sql: str) -> frozenset[str]:
+    """Return the columns (folded) that an UPDATE sets nowhere but where they are NULL: `SET v = … WHERE v IS NULL`, or
+    `SET v = coalesce(v, …)`."""
+    tokens = list(significant(sql))
+    parts = _clauses(tokens)
+    if not tokens or tokens[0].upper != "UPDATE" or "SET" not in parts:
+        return frozenset()
+    empty = {name for term in _terms(parts.get("WHERE", [])) if (name := _name_is_null(term)) is not None}
+    found: set[str] = set()
+    for assignment in _assignments(parts["SET"]):
+        if len(assignment) < 3 or assignment[1].text != "=":
+            continue
+        name = _name(assignment[:1])
+        if name is not None and (name in empty or _keeps(name, assignment[2:])):
+            found.add(name)
+    return frozenset(found)
+
+
+def replaces(texts: Iterable[str]) -> bool:
+    """Return whether a statement, trigger or constraint asks for REPLACE, which takes the rows that are in its way."""
+    for text in texts:
+        # The function of that name has a bracket behind it; a constraint may end with the word.
+        tokens = [*significant(text), Token("semicolon", ";", 0)]
+        if any(one.upper == "REPLACE" and after.text != "(" for one, after in pairwise(tokens)):
+            return True
+    return False
+
+
+class Copy(NamedTuple):
+    """Rows of one table on their way into another: `left_out` are the columns (folded) of `source` that the text names
+    as a target without naming them as what goes there."""
+
+    source: str
+    named: frozenset[str]
+    left_out: frozenset[str]
+
+
+def copied(sql: str) -> Copy | None:
+    """Read `INSERT INTO … (…) SELECT … FROM source …`, of one table; None for any other form."""
+    tokens = list(significant(sql))
+    words = [token.upper for token in tokens]
+    if words[:1] != ["INSERT"] or "INTO" not in words or "SELECT" not in words:
+        return None
+    into, select = words.index("INTO"), words.index("SELECT")
+    between = tokens[into + 1 : select]
+    parts = _clauses(tokens[select + 1 :])
+    source = parts.get("FROM", [])
+    if len(between) < 4 or between[1].text != "(" or between[-1].text != ")" or len(source) not in (1, 2, 3):
+        return None
+    targets = [_name(each) for each in _assignments(between[2:-1])]
+    values = _assignments(parts.get("", []))
+    table = _name(source[:1])
+    if table is None or len(targets) != len(values) or any(token.text == "," for token in source):
+        return None
+    left_out = {
+        target
+        for target, value in zip(targets, values, strict=True)
+        if target is not None and target not in {_name([token]) for token in value}
+    }
+    return Copy(table, frozenset(name for name in targets if name is not None), frozenset(left_out))
+
+
+# -- the plain forms -----------------------------------------------------------------------------------
+
+_CLAUSES = frozenset(("SET", "FROM", "WHERE", "RETURNING", "ORDER", "LIMIT"))
+
+
+def _clauses(tokens: Sequence[Token]) -> dict[str, list[Token]]:
+    """The tokens behind each word that begins a clause, outside of brackets; "" has those before the first."""
+    clause: list[Token] = []
+    found = {"": clause}
+    for token, depth in _with_depth(tokens):
+        if depth == 0 and token.upper in _CLAUSES:
+            clause = found.setdefault(token.upper, [])
+        elif token.text != ";":
+            clause.append(token)
+    return found
+
+
+def _with_depth(tokens: Iterable[Token]) -> Iterator[tuple[Token, int]]:
+    depth = 0
+    for token in tokens:
+        depth -= token.text == ")"
+        yield token, depth
+        depth += token.text == "("
+
+
+def _assignments(tokens: Sequence[Token]) -> list[list[Token]]:
+    found: list[list[Token]] = [[]]
+    for token, depth in _with_depth(tokens):
+        if depth == 0 and token.text == ",":
+            found.append([])
+        else:
+            found[-1].append(token)
+    return found
+
+
+def _terms(tokens: Sequence[Token]) -> list[list[Token]]:
+    """The terms of a condition that must all hold; none where an OR or a CASE may let a row in."""
+    found: list[list[Token]] = [[]]
+    is_between = False
+    for token, depth in _with_depth(tokens):
+        word = token.upper if depth == 0 else ""
+        if word in ("OR", "CASE"):
+            return []
+        # The AND of a BETWEEN belongs to it.
+        if word == "AND" and not is_between:
+            found.append([])
+        else:
+            found[-1].append(token)
+        is_between = word == "BETWEEN" or (is_between and word != "AND")
+    return found
+
+
+def _name_is_null(term: Sequence[Token]) -> str | None:
+    words = [token.upper for token in term[1:]]
+    return _name(term[:1]) if words in (["IS", "NULL"], ["ISNULL"]) else None
+
+
+def _keeps(name: str, value: Sequence[Token]) -> bool:
+    """Whether a value is `coalesce(name, …)`."""
+    words = [token.upper for token in value]
+    inside = [depth for _, depth in _with_depth(value)]
+    return (
+        words[:1] in (["COALESCE"], ["IFNULL"])
+        and words[1:2] == ["("]
+        and words[3:4] == [","]
+        and _name(value[2:3]) == name
+        and words[-1] == ")"
+        and 0 not in inside[2:-1]
+    )
+
+
+def _name(tokens: Sequence[Token]) -> str | None:
+    if len(tokens) != 1:
+        return None
+    (token,) = tokens
+    match token.kind:
+        case "word":
+            return fold(token.text)
+        case "quoted":
+            return fold(unquote(token.text))
+    return None
