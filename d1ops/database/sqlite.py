@@ -52,7 +52,9 @@ class SqliteDatabase:
     damaged; StatementRejected for what D1 would reject; UsageError for parameters that do not fit their statement.
     """
 
-    capabilities = Capabilities(atomic_batch=Atomicity.PROVED, ingest=True, time_travel=True, create=True)
+    capabilities = Capabilities(
+        atomic_batch=Atomicity.PROVED, ingest=True, time_travel=True, create=True, keeps_copies=True
+    )
 
     def __init__(
         self,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from tests.cli.shell import Shell
@@ -55,10 +58,39 @@ def test_restore_shows_what_is_lost_and_how_to_take_it_back(filled: Shell) -> No
 def test_a_point_that_is_no_backup_says_that_nobody_can_say(filled: Shell) -> None:
     create(filled)
     now = datetime.now(UTC).isoformat()
+    shutil.rmtree(filled.root / ".d1ops" / "backups")
     ended = filled.ok("restore", now, "--yes")
-    assert f"rewind to {now} (bookmark " in ended.out
+    assert "rewind to the copy of " in ended.out
     assert "so nobody can say which rows written since are lost" in ended.out
+    shutil.rmtree(filled.root / ".d1ops" / "backups")
     assert filled.ok("restore", now, "--yes", "--format", "json").json["blast_radius"] is None
+
+
+def test_a_time_is_the_newest_copy_before_it_which_is_said_before_somebody_agrees(filled: Shell) -> None:
+    create(filled)
+    (taken,) = {each["created_at"] for each in filled.ok("backup", "list", "--format", "json").json["backups"]}
+    filled.write("INSERT INTO users (id) VALUES ('u3')")
+    now = datetime.now(UTC).isoformat()
+    refused = filled("restore", now)
+    assert refused.code == 5
+    assert f"the newest one at or before {now} is of {taken}, and what was written between the two" in refused.out
+    assert "users            3      2     1" in refused.out
+    assert filled("restore", now, "--format", "json").json["to"]["copied_at"] == taken
+
+
+@pytest.mark.parametrize(
+    ("to", "fact", "hint"),
+    [
+        ("2126-12-01T00:00:00Z", "is yet to come", "d1ops backup list"),
+        ("9999-12-31T23:59:59-14:00", "no backup of dev has the id", "d1ops backup create"),
+        ("2026-11-01", "has no offset", "write it as 2026-11-01T00:00:00Z for UTC"),
+    ],
+)
+def test_a_time_to_which_nobody_can_go_is_refused(filled: Shell, to: str, fact: str, hint: str) -> None:
+    before = filled.tree()
+    ended = filled("restore", to, "--yes")
+    assert (ended.code, fact in ended.err, hint in ended.err) == (2, True, True), ended
+    assert filled.tree() == before
 
 
 def test_a_backup_is_loaded_into_a_new_file_alone(filled: Shell) -> None:
