@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from tests.cli.shell import Shell
 
 
@@ -162,6 +165,39 @@ def test_every_backup_is_verified_and_a_damaged_one_is_named(filled: Shell) -> N
     assert filled("backup", "verify").code == 2
     assert filled("backup", "verify", first, "--all").code == 2
     assert filled("backup", "verify", first, "--from-copy").code == 2
+
+
+@pytest.mark.parametrize("spoil", [lambda file: file.write_text("{"), lambda file: file.unlink()])
+def test_a_damaged_manifest_hides_no_other_backup(filled: Shell, spoil: Callable[[Path], object]) -> None:
+    folder = filled.root / ".d1ops" / "backups" / "dev"
+    first, second = create(filled), create(filled)
+    filled.write("INSERT INTO users (id) VALUES ('u3')")
+    third = create(filled)
+    bookmark = filled.ok("backup", "list", "--format", "json").json["backups"][0]["bookmark"]
+    spoil(folder / second / "manifest.json")
+    listed = filled.ok("backup", "list", "--format", "json")
+    assert [each["id"] for each in listed.json["backups"]] == [first, third]
+    (damaged,) = listed.json["damaged"]
+    assert (damaged["id"], f"{second}/manifest.json" in damaged["problem"]) == (second, True)
+    assert f"warning: backup {second} is damaged and not listed" in listed.err
+    assert f"{second}/manifest.json" in filled("backup", "verify", "--all").err
+    assert "no backup of dev has the id" in filled("restore", "20260101T000000Z-000000").err
+    assert f"{second}/manifest.json" in filled("restore", second, "--yes").err
+    ended = filled.ok("restore", bookmark, "--yes", "--format", "json").json
+    assert {loss["table"]: loss["rows_lost"] for loss in ended["blast_radius"]} == {"users": 1}
+    pruned = filled.ok("backup", "prune", "--keep-last", "2", "--yes", "--format", "json")
+    assert (pruned.json["removed"], pruned.json["damaged"]) == ([first], [damaged])
+    assert f"backup {second} is damaged and neither counted nor removed" in pruned.err
+    assert (folder / second).is_dir()
+
+
+def test_a_rewind_to_a_bookmark_does_without_its_damaged_backup(filled: Shell) -> None:
+    backup = create(filled)
+    bookmark = filled.ok("backup", "list", "--format", "json").json["backups"][0]["bookmark"]
+    (filled.root / ".d1ops" / "backups" / "dev" / backup / "data.sqlite.zst").write_bytes(b"")
+    ended = filled.ok("restore", bookmark, "--yes", "--format", "json")
+    assert ended.json["blast_radius"] is None
+    assert f"not compared with a damaged backup: backup {backup}" in ended.err
 
 
 def test_a_database_over_the_budget_is_read_only_when_somebody_agrees(filled: Shell) -> None:
