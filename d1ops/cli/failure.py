@@ -47,7 +47,7 @@ def ended(call: Call, code: int) -> int:
     is_changed = _has_sent(call)
     diagnostics.fail(
         f"standard output could not be written: {problem.strerror}; the command itself ended with {code}",
-        call.command("status") if is_changed else None,
+        call.command("status") if is_changed else "run it again where its output can be written",
     )
     return code or int(ExitCode.HUMAN if is_changed else ExitCode.USAGE)
 
