@@ -12,12 +12,17 @@ OBJECTS_BEFORE_COLLECTION = 50_000
 
 def main() -> None:
     """Run the command line of this process and end it with the command's exit code."""
+    from d1ops.cli import streams
+
+    streams.prepare()
     if sys.argv[1:] == ["--version"]:
         from d1ops import __version__
         from d1ops.cli import output
+        from d1ops.cli.call import Call
+        from d1ops.cli.failure import ended
 
         output.write(f"d1ops {__version__}")
-        sys.exit(0)
+        sys.exit(ended(Call(), 0))
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
     # A plugin found in the environment would cost time, and has no business in a program that holds a token.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,10 @@ _TOKEN_VARIABLE = "CLOUDFLARE_API_TOKEN"  # noqa: S105 - the name of a variable,
 
 def guarded(call: Call, work: Callable[[], ExitCode]) -> int:
     """Do the work of a command and return its exit code, whatever happens."""
+    return ended(call, _guarded(call, work))
+
+
+def _guarded(call: Call, work: Callable[[], ExitCode]) -> int:
     try:
         return int(work())
     except KeyboardInterrupt as stop:
@@ -34,6 +37,19 @@ def guarded(call: Call, work: Callable[[], ExitCode]) -> int:
         return show(call, _of_the_system(call, error))
     except Exception as error:  # noqa: BLE001 - the last resort: a mistake of this package
         return show_unexpected(call, error)
+
+
+def ended(call: Call, code: int) -> int:
+    """Return the exit code of a command that ended with `code`: never 0 where its answer could not be written."""
+    problem = output.take_problem()
+    if problem is None:
+        return code
+    is_changed = _has_sent(call)
+    diagnostics.fail(
+        f"standard output could not be written: {problem.strerror}; the command itself ended with {code}",
+        call.command("status") if is_changed else "run it again where its output can be written",
+    )
+    return code or int(ExitCode.HUMAN if is_changed else ExitCode.USAGE)
 
 
 def show(call: Call, error: D1opsError) -> int:
@@ -153,11 +169,3 @@ def _traceback(error: Exception) -> None:
 def requested_json(argv: list[str]) -> bool:
     """Whether a command line asks for JSON, for an error that comes before it is understood."""
     return "--format=json" in argv or ("--format", "json") in pairwise(argv)
-
-
-def prepare_streams() -> None:
-    """Let no text fail to be written because the terminal's encoding lacks a character."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")

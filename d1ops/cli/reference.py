@@ -111,6 +111,10 @@ def exit_codes_page() -> str:
         "Without consent, where nobody can answer, the answer is no: exit code 5. With `--format json` an error is a"
         " document on standard output too, under `error`, with its class as `type` ([fields](json.md#errors)).",
         "",
+        "Where standard output cannot be written, as on a full disk, the command goes on to its end, says so, and ends"
+        " with 2 instead of 0, or with 6 where it changed the target. A reader that goes away (`| head`) changes no"
+        " exit code.",
+        "",
         "| `error.type` | code | when |",
         "|---|---|---|",
     ]

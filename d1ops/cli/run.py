@@ -9,7 +9,7 @@ import typer
 from d1ops.cli import signals
 from d1ops.cli.app import build
 from d1ops.cli.call import Call, Format
-from d1ops.cli.failure import guarded, prepare_streams, requested_json, show
+from d1ops.cli.failure import guarded, requested_json, show
 from d1ops.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line (without the program's name) and return its exit code."""
-    prepare_streams()
     words = list(argv)
     call = Call(format=Format.JSON if requested_json(words) else Format.TEXT)
     with signals.handled():

@@ -1,23 +1,41 @@
-"""What standard output and standard error share."""
+"""What standard input, standard output and standard error share."""
 
 from __future__ import annotations
 
 import os
 import select
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import TextIO
 
 
-def put(stream: TextIO, text: str) -> None:
-    """Write a text and pass it on at once. A reader that went away ends the stream, never the command."""
+def prepare() -> None:
+    """Open the streams that the caller closed, and let no text fail because an encoding lacks a character.
+
+    What is not a stream is None, and the next file that is opened would take its number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open to the end
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def put(stream: TextIO, text: str) -> OSError | None:
+    """Write a text and pass it on at once; return why it could not be written. The stream ends then, never the
+    command. That a reader went away is no reason."""
     try:
         stream.write(text)
         stream.flush()
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
         _abandon(stream)
+        return error if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) else None
+    return None
 
 
 def wait_for_line(terminal: TextIO) -> None:

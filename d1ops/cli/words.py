@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from d1ops.core.plan import Plan
     from d1ops.core.rehearsal import Cause, ColumnLoss, TableLoss
     from d1ops.ops.backup import VerifiedBackup
-    from d1ops.ops.change import Applied, Prepared
+    from d1ops.ops.change import Applied, Consent, Prepared
     from d1ops.ops.running import Running
     from d1ops.ops.workspace import Workspace
 
@@ -156,10 +156,15 @@ def _running_lines(running: Running | None) -> list[str]:
     ]
 
 
-def proof_line(prepared: Prepared) -> str:
-    """Return the verdict on a rollback whose structure was proved. It never sounds like a go where rows would go."""
+def proof_line(prepared: Prepared, consent: Consent) -> str:
+    """Return the verdict on a rollback whose structure was proved. It never sounds like a go where rows would go that
+    nobody named."""
+    unnamed = [loss for loss in prepared.collateral if not consent.covers(loss)]
+    if unnamed:
+        what = "what is marked COLLATERAL" if len(unnamed) == len(prepared.collateral) else ", ".join(unnamed)
+        return f"the schema would be right, and {what} would be lost: nobody asked for that"
     if prepared.collateral:
-        return "the schema would be right, and what is marked COLLATERAL would be lost: nobody asked for that"
+        return "the schema would be right, and what is marked COLLATERAL would be lost: it is accepted by name"
     if prepared.data_proved:
         return "structure proved: afterwards the schema is as if it had never been applied"
     return "structure proved, data not: the migration wrote to rows, and no script can be shown to bring these back"

@@ -82,6 +82,8 @@ def build_schema(engine: Engine, objects: Iterable[SchemaObject]) -> None:
                 continue
             try:
                 engine.ask(o.sql or "")
+            except (apsw.FullError, apsw.IOError):  # Of the disk, not of the definition.
+                raise
             except apsw.Error as error:
                 raise HumanNeeded(
                     f"{o.label} cannot be rebuilt from its own definition: {error}",

@@ -39,6 +39,8 @@ class Capabilities:
     ingest: bool
     time_travel: bool
     create: bool
+    keeps_copies: bool = False
+    """Whether a bookmark is a copy of the database (`database.snapshots`), so that moments between copies are gone."""
     query_log: bool = False
     """Whether what ran can be asked for: the adapter has `query_log` then (`ops.insights.Log`)."""
 

@@ -52,7 +52,9 @@ class SqliteDatabase:
     damaged; StatementRejected for what D1 would reject; UsageError for parameters that do not fit their statement.
     """
 
-    capabilities = Capabilities(atomic_batch=Atomicity.PROVED, ingest=True, time_travel=True, create=True)
+    capabilities = Capabilities(
+        atomic_batch=Atomicity.PROVED, ingest=True, time_travel=True, create=True, keeps_copies=True
+    )
 
     def __init__(
         self,
@@ -145,7 +147,7 @@ class SqliteDatabase:
                     if connection.in_transaction:
                         connection.execute("COMMIT")
         except apsw.Error as error:
-            raise _unusable(self._path, error) from None
+            raise unusable(self._path, error) from None
         return Export(written, f"{self._path.stem}.sql")
 
     def ingest(self, script: str) -> Result:
@@ -233,7 +235,7 @@ def copy_database(source: Path, destination: Path) -> None:
             with writer.backup("main", reader, "main") as backup:
                 backup.step()
         except apsw.Error as error:
-            raise _unusable(destination, error) from None
+            raise unusable(destination, error) from None
 
 
 def _open_engine(path: Path, *, create: bool, busy_timeout_seconds: float) -> Engine:
@@ -260,13 +262,21 @@ def _open_file(path: Path, *, create: bool, busy_timeout_seconds: float = BUSY_T
     except apsw.Error as error:
         if connection is not None:
             connection.close()
-        raise _unusable(path, error) from None
+        raise unusable(path, error) from None
     return connection
 
 
-def _unusable(path: Path, error: apsw.Error) -> D1opsError:
+def unusable(path: Path, error: apsw.Error) -> D1opsError:
+    """Return the error for a file, or a folder of files, of which SQLite raised `error`."""
     code = str(apsw.mapping_result_codes[getattr(error, "result", apsw.SQLITE_ERROR)])
-    return _environment_error(path, code, str(error)) or Unreachable(f"{path}: {error}")
+    # A backup fails without a word of its connection, whose last error is that there is none.
+    text = code if str(error) == "not an error" else str(error)
+    return _environment_error(path, code, text) or Unreachable(f"{path}: {text}")
+
+
+def no_room(path: Path | str) -> Unreachable:
+    """Return the error for a full disk."""
+    return Unreachable(f"no room to write {path}", hint="free some space, then run this again")
 
 
 def _environment_error(path: Path, code: str, text: str) -> D1opsError | None:
@@ -283,7 +293,7 @@ def _environment_error(path: Path, code: str, text: str) -> D1opsError | None:
         case "READONLY":
             return Unreachable(f"{path} is read-only: {text}", hint="make the file and its folder writable")
         case "FULL":
-            return Unreachable(f"no room to write {path}: {text}", hint="free some space, then run this again")
+            return no_room(path)
         case "IOERR":
             return Unreachable(f"cannot read or write {path}: {text}", hint="check the disk, then run this again")
         case "CORRUPT" if code == "SQLITE_CORRUPT":

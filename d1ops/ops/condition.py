@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from d1ops.core import rules
-from d1ops.core.ledger import HISTORY, EventKind, is_change, open_mark
+from d1ops.core.importing import TEXTS
+from d1ops.core.ledger import CHUNKED, HISTORY, EventKind, is_change, open_mark
 from d1ops.core.other_ledgers import other_ledgers
 from d1ops.core.restoring import MARK
 from d1ops.core.sql import fold
@@ -44,10 +45,12 @@ class Condition:
 
 
 def conditions(workspace: Workspace, seen: Look) -> tuple[Condition, ...]:
-    """Name every state that asks for something, the most serious first."""
+    """Name every state that asks for something, the most serious first. While rows are being loaded it is that alone:
+    what the target shows then is neither the old nor the new."""
+    if restoring := tuple(_restoring(seen)):
+        return restoring
     entries = journal.read(workspace)
     found = [
-        *_restoring(seen),
         *_rewind(workspace, seen),
         *_leftovers(seen),
         *_run(entries, workspace, seen),
@@ -260,4 +263,4 @@ def _by(event: Event) -> str:
 
 def is_ours(table: str) -> bool:
     """Whether a table is one that this version of d1ops makes, or may have left."""
-    return fold(table) in (HISTORY, GUARD, PROBE) or not fold(table).startswith(rules.OWN_PREFIX)
+    return fold(table) in (HISTORY, CHUNKED, GUARD, TEXTS, PROBE, MARK) or not fold(table).startswith(rules.OWN_PREFIX)

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import d1ops
@@ -19,7 +19,9 @@ from d1ops.core.mirror import schema_of
 from d1ops.core.rehearsal import measure
 from d1ops.core.sql import fold
 from d1ops.core.values import Bookmark, Statement
+from d1ops.database.snapshots import taken_at
 from d1ops.errors import (
+    BackupRefused,
     D1opsError,
     DatabaseError,
     HumanNeeded,
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from d1ops.ops.workspace import Workspace
 
 _BOOKMARK = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}")
+_CLOCKS_DIFFER = timedelta(seconds=5)
+"""A time that another machine's clock gave may be so far ahead of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class PreparedRestore:
 
     `losses` are the rows and values of now that would not be there afterwards; None where the point is not a backup
     of ours and so nobody can say. `unknown` are tables that the backup of that moment does not hold, of which nobody
-    can say either. `undone` are the events whose effect goes.
+    can say either. `undone` are the events whose effect goes. `copied_at` is when the copy was taken that a time stands
+    for, on a target that keeps copies; None for any other point.
     """
 
     to: Bookmark
@@ -63,6 +68,17 @@ class PreparedRestore:
     losses: tuple[TableLoss, ...] | None
     undone: tuple[Event, ...]
     unknown: tuple[str, ...] = ()
+    copied_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A bookmark, how a person names it, and the backup of that moment, if there is one."""
+
+    bookmark: Bookmark
+    described: str
+    older: VerifiedBackup | None = None
+    copied_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +95,11 @@ def prepare(workspace: Workspace, to: str, *, seen: Look | None = None) -> Prepa
     """Find the point, back up the present, and measure what the rewind would take away. Sends reads alone.
 
     `to` is a backup id, a bookmark, or a time (ISO 8601 with an offset or Z); `seen` is a look just taken, if there
-    is one. Raises UsageError for anything else,
-    NotFound for an unknown point, BackupRefused.
+    is one. Raises UsageError for anything else, a time that is yet to come included, NotFound for an unknown point,
+    BackupRefused.
     """
-    point, described, older = _point(workspace, to)
+    point = _point(workspace, to)
+    older = point.older
     backup, present = backups.create(workspace, seen)
     losses = None
     undone: tuple[Event, ...] = ()
@@ -91,26 +108,53 @@ def prepare(workspace: Workspace, to: str, *, seen: Look | None = None) -> Prepa
         kept = known_nonces(older)
         undone = tuple(e for e in present.history if e.nonce not in kept and e.rewound_by is None and is_change(e))
     unknown = older.manifest.absent if older is not None else ()
-    return PreparedRestore(point, described, backup, present, losses, undone, unknown)
+    return PreparedRestore(point.bookmark, point.described, backup, present, losses, undone, unknown, point.copied_at)
 
 
-def _point(workspace: Workspace, to: str) -> tuple[Bookmark, str, VerifiedBackup | None]:
+def _point(workspace: Workspace, to: str) -> _Point:
     if _BOOKMARK.fullmatch(to):
-        for manifest in reversed(backups.listed(workspace)):
-            if manifest.bookmark == to:
-                return Bookmark(to), f"bookmark {to}, the moment of backup {manifest.id}", _same(workspace, manifest.id)
-        return Bookmark(to), f"bookmark {to}", None
+        older = _backup_at(workspace, to)
+        moment_of = f", the moment of backup {older.id}" if older else ""
+        return _Point(Bookmark(to), f"bookmark {to}{moment_of}", older)
+    moment = _time(workspace, to)
+    if moment is not None:
+        bookmark = workspace.database.bookmark_at(moment)
+        older = _backup_at(workspace, bookmark)
+        if not workspace.database.capabilities.keeps_copies:
+            return _Point(bookmark, f"{to} (bookmark {bookmark})", older)
+        copied_at = taken_at(bookmark).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return _Point(bookmark, f"the copy of {copied_at} (bookmark {bookmark})", older, copied_at)
+    older = _same(workspace, to)
+    described = f"the moment of backup {older.id} ({older.manifest.created_at})"
+    return _Point(Bookmark(older.manifest.bookmark), described, older)
+
+
+def _time(workspace: Workspace, to: str) -> datetime | None:
+    """Return the time that a text is, None for one that is none. Raises UsageError where nobody can go there."""
     try:
         moment = datetime.fromisoformat(to)
-    except ValueError:
-        moment = None
-    if moment is not None and not re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", to):
-        if moment.tzinfo is None:
-            raise UsageError(f"the time {to} has no offset", hint=f"write it as {to}Z for UTC")
-        point = workspace.database.bookmark_at(moment.astimezone(UTC))
-        return point, f"{to} (bookmark {point})", None
-    older = _same(workspace, to)
-    return Bookmark(older.manifest.bookmark), f"the moment of backup {older.id} ({older.manifest.created_at})", older
+        utc = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        raise UsageError(f"the time {to} has no offset", hint=f"write it as {moment.isoformat()}Z for UTC")
+    if utc > workspace.now() + _CLOCKS_DIFFER:
+        raise UsageError(
+            f"the time {to} is yet to come: it is {workspace.timestamp()} now",
+            hint="d1ops history shows the moments of past changes, d1ops backup list those of backups",
+        )
+    return utc
+
+
+def _backup_at(workspace: Workspace, bookmark: str) -> VerifiedBackup | None:
+    """Return the newest backup of a bookmark, if there is one. A rewind to it does without: a damaged one is named."""
+    for manifest in reversed(backups.listed(workspace)):
+        if manifest.bookmark == bookmark:
+            try:
+                return _same(workspace, manifest.id)
+            except BackupRefused as error:
+                workspace.tell(f"what is lost is not compared with a damaged backup: {error}")
+    return None
 
 
 def _same(workspace: Workspace, backup_id: str) -> VerifiedBackup:

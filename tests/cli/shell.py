@@ -75,6 +75,18 @@ class Shell:
         )
         return Ended(argv, done.returncode, done.stdout, done.stderr)
 
+    def shell(self, script: str, *argv: str) -> Ended:
+        """Run a script of the system's shell as `process` runs a command, to which `argv` are its parameters."""
+        done = subprocess.run(
+            ["/bin/sh", "-c", script.replace("python", sys.executable), "sh", *argv],
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        return Ended(argv, done.returncode, done.stdout, done.stderr)
+
     def configure(self, env: str, *, protected: bool, more: str = "") -> None:
         (self.root / "config" / f"{env}.toml").write_text(
             f'protected = {str(protected).lower()}\n{more}\n[database]\nkind = "sqlite"\npath = "data/{env}.sqlite"\n'

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from tests.cli.shell import Shell
 
 
@@ -55,10 +61,39 @@ def test_restore_shows_what_is_lost_and_how_to_take_it_back(filled: Shell) -> No
 def test_a_point_that_is_no_backup_says_that_nobody_can_say(filled: Shell) -> None:
     create(filled)
     now = datetime.now(UTC).isoformat()
+    shutil.rmtree(filled.root / ".d1ops" / "backups")
     ended = filled.ok("restore", now, "--yes")
-    assert f"rewind to {now} (bookmark " in ended.out
+    assert "rewind to the copy of " in ended.out
     assert "so nobody can say which rows written since are lost" in ended.out
+    shutil.rmtree(filled.root / ".d1ops" / "backups")
     assert filled.ok("restore", now, "--yes", "--format", "json").json["blast_radius"] is None
+
+
+def test_a_time_is_the_newest_copy_before_it_which_is_said_before_somebody_agrees(filled: Shell) -> None:
+    create(filled)
+    (taken,) = {each["created_at"] for each in filled.ok("backup", "list", "--format", "json").json["backups"]}
+    filled.write("INSERT INTO users (id) VALUES ('u3')")
+    now = datetime.now(UTC).isoformat()
+    refused = filled("restore", now)
+    assert refused.code == 5
+    assert f"the newest one at or before {now} is of {taken}, and what was written between the two" in refused.out
+    assert "users            3      2     1" in refused.out
+    assert filled("restore", now, "--format", "json").json["to"]["copied_at"] == taken
+
+
+@pytest.mark.parametrize(
+    ("to", "fact", "hint"),
+    [
+        ("2126-12-01T00:00:00Z", "is yet to come", "d1ops backup list"),
+        ("9999-12-31T23:59:59-14:00", "no backup of dev has the id", "d1ops backup create"),
+        ("2026-11-01", "has no offset", "write it as 2026-11-01T00:00:00Z for UTC"),
+    ],
+)
+def test_a_time_to_which_nobody_can_go_is_refused(filled: Shell, to: str, fact: str, hint: str) -> None:
+    before = filled.tree()
+    ended = filled("restore", to, "--yes")
+    assert (ended.code, fact in ended.err, hint in ended.err) == (2, True, True), ended
+    assert filled.tree() == before
 
 
 def test_a_backup_is_loaded_into_a_new_file_alone(filled: Shell) -> None:
@@ -130,6 +165,39 @@ def test_every_backup_is_verified_and_a_damaged_one_is_named(filled: Shell) -> N
     assert filled("backup", "verify").code == 2
     assert filled("backup", "verify", first, "--all").code == 2
     assert filled("backup", "verify", first, "--from-copy").code == 2
+
+
+@pytest.mark.parametrize("spoil", [lambda file: file.write_text("{"), lambda file: file.unlink()])
+def test_a_damaged_manifest_hides_no_other_backup(filled: Shell, spoil: Callable[[Path], object]) -> None:
+    folder = filled.root / ".d1ops" / "backups" / "dev"
+    first, second = create(filled), create(filled)
+    filled.write("INSERT INTO users (id) VALUES ('u3')")
+    third = create(filled)
+    bookmark = filled.ok("backup", "list", "--format", "json").json["backups"][0]["bookmark"]
+    spoil(folder / second / "manifest.json")
+    listed = filled.ok("backup", "list", "--format", "json")
+    assert [each["id"] for each in listed.json["backups"]] == [first, third]
+    (damaged,) = listed.json["damaged"]
+    assert (damaged["id"], f"{second}/manifest.json" in damaged["problem"]) == (second, True)
+    assert f"warning: backup {second} is damaged and not listed" in listed.err
+    assert f"{second}/manifest.json" in filled("backup", "verify", "--all").err
+    assert "no backup of dev has the id" in filled("restore", "20260101T000000Z-000000").err
+    assert f"{second}/manifest.json" in filled("restore", second, "--yes").err
+    ended = filled.ok("restore", bookmark, "--yes", "--format", "json").json
+    assert {loss["table"]: loss["rows_lost"] for loss in ended["blast_radius"]} == {"users": 1}
+    pruned = filled.ok("backup", "prune", "--keep-last", "2", "--yes", "--format", "json")
+    assert (pruned.json["removed"], pruned.json["damaged"]) == ([first], [damaged])
+    assert f"backup {second} is damaged and neither counted nor removed" in pruned.err
+    assert (folder / second).is_dir()
+
+
+def test_a_rewind_to_a_bookmark_does_without_its_damaged_backup(filled: Shell) -> None:
+    backup = create(filled)
+    bookmark = filled.ok("backup", "list", "--format", "json").json["backups"][0]["bookmark"]
+    (filled.root / ".d1ops" / "backups" / "dev" / backup / "data.sqlite.zst").write_bytes(b"")
+    ended = filled.ok("restore", bookmark, "--yes", "--format", "json")
+    assert ended.json["blast_radius"] is None
+    assert f"not compared with a damaged backup: backup {backup}" in ended.err
 
 
 def test_a_database_over_the_budget_is_read_only_when_somebody_agrees(filled: Shell) -> None:

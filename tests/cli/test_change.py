@@ -127,8 +127,13 @@ def test_the_textbook_rebuild_is_refused_with_every_loss_named(filled: Shell, pr
 
 def test_a_named_loss_goes_through(filled: Shell) -> None:
     filled.rollback("0002_rollback.sql", DANGEROUS)
-    assert filled("rollback", "0002", "--yes", "--accept-loss", "artists").code == 5
-    filled.ok("rollback", "0002", "--yes", "--accept-loss", "artists,reviews")
+    some = filled("rollback", "0002", "--yes", "--accept-loss", "artists")
+    assert some.code == 5
+    assert "the schema would be right, and reviews.user_id would be lost: nobody asked for that" in some.out
+    for verb in (("rehearse",), ("rollback", "--yes")):
+        every = filled.ok(*verb, "0002", "--accept-loss", "artists,reviews")
+        assert "what is marked COLLATERAL would be lost: it is accepted by name" in every.out
+        assert "nobody asked" not in every.out
     assert filled.read(COUNTS) == ((2, 0, 0),)
 
 

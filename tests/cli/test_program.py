@@ -103,6 +103,33 @@ def test_a_reader_that_goes_away_ends_the_output_and_not_the_command(project: Sh
     assert {row["state"] for row in project.ok("status", "--format", "json").json["migrations"]} == {"applied"}
 
 
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["--version"], 2),
+        (["status", "--format", "json"], 2),
+        (["migrate", "--yes"], 6),
+        (["status", "--env", "no", "--format", "json"], 2),
+    ],
+)
+def test_an_answer_that_cannot_be_written_is_no_success(project: Shell, argv: list[str], code: int) -> None:
+    ended = project.shell('exec python -m d1ops "$@" >/dev/full', *argv)
+    itself = 2 if "no" in argv else 0
+    assert ended.code == code
+    assert f"could not be written: No space left on device; the command itself ended with {itself}\n" in ended.err
+    states = {row["state"] for row in project.ok("status", "--format", "json").json["migrations"]}
+    assert states == {"applied" if argv[0] == "migrate" else "pending"}
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_stream_that_the_caller_closed_is_no_obstacle(project: Shell, closed: str) -> None:
+    for argv in (["--version"], ["migrate", "--yes"], ["rollback", "3", "--yes"]):
+        ended = project.shell(f'exec python -m d1ops "$@" {closed}', *argv)
+        assert ended.code == 0, ended
+        assert "unexpected" not in ended.err
+    assert project.read("SELECT count(*) FROM d1_migrations") == ((2,),)
+
+
 def test_any_text_can_be_written_whatever_the_encoding(filled: Shell) -> None:
     filled.write("INSERT INTO users (id, email) VALUES ('ü€', 'naïve')")
     ended = filled.process(

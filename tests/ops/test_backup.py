@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import stat
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from d1ops.core.lossless import reader_of
 from d1ops.core.values import Statement
 from d1ops.database.sqlite import SqliteDatabase, open_copy
-from d1ops.errors import BackupRefused, UsageError
+from d1ops.errors import BackupRefused, Unreachable, UsageError
 from d1ops.ops import backup as backups
 from d1ops.ops import restore
 from d1ops.ops.backup import files
@@ -162,6 +163,25 @@ def test_a_manifest_that_is_none_is_refused(filled: Project) -> None:
     (backup.folder / "manifest.json").write_text('{"id": "x"}')
     with pytest.raises(BackupRefused, match=r"is not a manifest of this version"):
         backups.verify(filled.workspace, backup.id)
+
+
+@pytest.mark.parametrize("kibibytes", [1, 20, 200])
+def test_a_disk_without_room_leaves_nothing_half_written(filled: Project, kibibytes: int) -> None:
+    filled.run(
+        "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 200)"
+        " INSERT INTO users SELECT n, hex(randomblob(1000)), NULL FROM c"
+    )
+    folder = filled.root / ".d1ops" / "backups" / "dev"
+    before = sorted(folder.iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kibibytes * 1024, limits[1]))
+    try:
+        with pytest.raises(Unreachable, match=r"^(no room to write|cannot read or write) .*(?<!not an error)$"):
+            backups.create(filled.workspace)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sorted(folder.iterdir()) == before
+    backups.create(filled.workspace)
 
 
 def test_a_target_over_the_budget_is_refused_before_rows_are_read(filled: Project) -> None:

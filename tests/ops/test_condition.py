@@ -217,6 +217,12 @@ def test_while_rows_are_being_loaded_nothing_else_changes(filled: Project) -> No
     assert named(filled) == {}
 
 
+def test_while_rows_are_being_loaded_nothing_else_is_asked_for(filled: Project) -> None:
+    filled.run(f"CREATE TABLE {MARK} (done)", "DROP TABLE d1ops_history", "DELETE FROM d1_migrations")
+    assert facts(filled, "restoring")[1] == ("restore", "--resume")
+    assert "leftover" not in {check.name for check in doctor.examine(filled.workspace).checks}
+
+
 # -- leftovers and other tools ---------------------------------------------------------------------------
 
 

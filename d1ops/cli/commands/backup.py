@@ -12,7 +12,9 @@ from d1ops.cli.declare import command
 from d1ops.errors import BackupRefused, ExitCode, NotFound, UsageError
 
 if TYPE_CHECKING:
-    from d1ops.ops.backup import Manifest
+    from collections.abc import Iterable
+
+    from d1ops.ops.backup import Damaged, Manifest
 
 
 @command("create", "d1ops backup create", "d1ops backup create --env production")
@@ -66,14 +68,21 @@ def create(
 @command("list", "d1ops backup list", "d1ops backup list --env production --format json")
 def list_(call: Call) -> ExitCode:
     """List the backups of an env, the newest last. Reaches no database."""
+    from dataclasses import asdict
+
     from d1ops.cli.documents import backup_document
     from d1ops.cli.text import size, table
     from d1ops.ops import backup as use_case
 
     with call.open(catalog=False) as workspace:
-        found = use_case.listed(workspace)
+        found, damaged = use_case.look_through(workspace)
         folder = use_case.backups_folder(workspace)
-        call.note(folder=str(folder), backups=[backup_document(each, folder / each.id) for each in found])
+        call.note(
+            folder=str(folder),
+            backups=[backup_document(each, folder / each.id) for each in found],
+            damaged=[asdict(each) for each in damaged],
+        )
+        _warn_of(damaged, "not listed")
         rows = [
             [
                 each.id,
@@ -87,7 +96,8 @@ def list_(call: Call) -> ExitCode:
             for each in found
         ]
         headers = ["backup", "created at", "database", "tables", "rows", "size", "bookmark"]
-        lines = table(headers, rows, right=(3, 4, 5)) if rows else [f"there are no backups of {workspace.env}"]
+        whole = "whole " if damaged else ""
+        lines = table(headers, rows, right=(3, 4, 5)) if rows else [f"there are no {whole}backups of {workspace.env}"]
         call.answer(lines)
     return ExitCode.DONE
 
@@ -200,6 +210,7 @@ def prune(
 
     with call.open(catalog=False) as workspace:
         found = run(dry_run=True)
+        _warn_of(found.damaged, "neither counted nor removed")
         held = [f"{each} stays: the history points at it" for each in found.held]
         left = [f"{each} was left by an interrupted command" for each in found.leftovers]
         if (found.removed or found.leftovers) and not dry_run:
@@ -221,6 +232,13 @@ def prune(
             ]
         )
     return ExitCode.DONE
+
+
+def _warn_of(damaged: Iterable[Damaged], fate: str) -> None:
+    from d1ops.cli import diagnostics
+
+    for each in damaged:
+        diagnostics.warn(f"backup {each.id} is damaged and {fate}: {each.problem}")
 
 
 def holds(manifest: Manifest) -> str:

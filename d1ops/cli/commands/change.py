@@ -126,7 +126,7 @@ def rollback(
         call.note(**change.EMPTY)
         require_right_name(workspace, agreement)
         seen = look(workspace)
-        prepared = _rehearsed(call, workspace, number, seen, cascade=cascade)
+        prepared = _rehearsed(call, workspace, number, seen, agreement, cascade=cascade)
         if prepared is None:
             journal.settle(workspace, seen.history)
             return ExitCode.DONE
@@ -155,12 +155,15 @@ def rollback(
     return ExitCode.DONE
 
 
-def _rehearsed(call: Call, workspace: Workspace, number: str, seen: Look, *, cascade: bool) -> Prepared | None:
+def _rehearsed(
+    call: Call, workspace: Workspace, number: str, seen: Look, agreement: Agreement, *, cascade: bool
+) -> Prepared | None:
     """Prepare a rollback and show all that was found out. None, answered, when there is nothing to roll back."""
     from d1ops.cli import change
     from d1ops.cli.documents import plan_document
     from d1ops.cli.words import plan_lines, proof_line
     from d1ops.ops import rollback as use_case
+    from d1ops.ops.change import Consent
 
     call.introduce(workspace, seen)
     found = use_case.plan(workspace, seen, number, cascade=cascade)
@@ -175,7 +178,7 @@ def _rehearsed(call: Call, workspace: Workspace, number: str, seen: Look, *, cas
     change.show(call, prepared)
     if not (prepared.drift or prepared.wrong):
         call.note(verdict="structure and data proved" if prepared.data_proved else "structure proved, data not")
-        call.preview(["", proof_line(prepared)])
+        call.preview(["", proof_line(prepared, Consent(by=workspace.actor, accepted=agreement.accepted))])
     else:
         call.note(verdict="not proved")
     return prepared

@@ -115,16 +115,17 @@ def _on_a_copy(
     from d1ops.ops.change import Consent, refuse
 
     prepared = preview.prepare(workspace, wanted, seen)
+    consent = Consent(by=workspace.actor, accepted=agreement.accepted)
     change.show(call, prepared)
     require_names(prepared, agreement.accepted)
     if wanted.undoes is not None:
         proved = not (prepared.drift or prepared.wrong)
         words = "structure and data proved" if prepared.data_proved else "structure proved, data not"
         call.note(verdict=words if proved else "not proved")
-        call.preview(["", proof_line(prepared)] if proved else [])
+        call.preview(["", proof_line(prepared, consent)] if proved else [])
     if safe is not None:
         return _write_safe_form(call, prepared, safe)
-    refuse(prepared, Consent(by=workspace.actor, accepted=agreement.accepted))
+    refuse(prepared, consent)
     call.answer(["", *_estimate_lines(prepared), f"nothing was changed; {_command(call, wanted)}"])
     return ExitCode.DONE
 

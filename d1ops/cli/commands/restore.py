@@ -221,13 +221,13 @@ def _rewind(call: Call, workspace: Workspace, to: str, agreement: Agreement) -> 
     call.introduce(workspace, seen)
     prepared = use_case.prepare(workspace, to, seen=seen)
     call.note(
-        to={"bookmark": prepared.to, "described": prepared.described},
+        to={"bookmark": prepared.to, "described": prepared.described, "copied_at": prepared.copied_at},
         backup=backup_document(prepared.backup.manifest, prepared.backup.folder),
         blast_radius=None if prepared.losses is None else [loss_document(loss, None) for loss in prepared.losses],
         unknown=list(prepared.unknown),
         undone=[event_document(event) for event in prepared.undone],
     )
-    call.preview(_restore_lines(prepared))
+    call.preview(_restore_lines(to, prepared))
     consent = obtain(workspace, agreement, f"Rewind {workspace.database.target.name} to {prepared.described}?")
     done = use_case.restore(workspace, prepared, consent)
     undo = call.command("restore", done.undo)
@@ -260,10 +260,15 @@ def _rewind(call: Call, workspace: Workspace, to: str, agreement: Agreement) -> 
     return ExitCode.DONE
 
 
-def _restore_lines(prepared: PreparedRestore) -> list[str]:
+def _restore_lines(to: str, prepared: PreparedRestore) -> list[str]:
     from d1ops.cli.words import loss_lines
 
     lines = [f"rewind to {prepared.described}"]
+    if prepared.copied_at is not None:
+        lines.append(
+            f"this target keeps copies: the newest one at or before {to} is of {prepared.copied_at}, and what was"
+            " written between the two does not come back"
+        )
     if prepared.losses is None:
         lines.append("warning: there is no backup of that moment, so nobody can say which rows written since are lost")
     elif prepared.losses:

@@ -60,7 +60,9 @@ class WorkerdDatabase:
     the engine refuses, OutcomeUnknown when a request that may write got no answer.
     """
 
-    capabilities = Capabilities(atomic_batch=Atomicity.PROVED, ingest=True, time_travel=True, create=True)
+    capabilities = Capabilities(
+        atomic_batch=Atomicity.PROVED, ingest=True, time_travel=True, create=True, keeps_copies=True
+    )
 
     def __init__(
         self,

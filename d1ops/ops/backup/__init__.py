@@ -11,6 +11,7 @@ format 1 hold `data.sqlite` as it is, and are read.
 from d1ops.ops.backup.create import create
 from d1ops.ops.backup.manifest import Manifest, TableFacts, Violation, read_manifest
 from d1ops.ops.backup.shelf import (
+    Damaged,
     Pruned,
     backups_folder,
     fetch,
@@ -20,12 +21,14 @@ from d1ops.ops.backup.shelf import (
     is_in_use,
     leftovers,
     listed,
+    look_through,
     prune,
     verify,
 )
 from d1ops.ops.backup.verified import VerifiedBackup
 
 __all__ = [
+    "Damaged",
     "Manifest",
     "Pruned",
     "TableFacts",
@@ -40,6 +43,7 @@ __all__ = [
     "is_in_use",
     "leftovers",
     "listed",
+    "look_through",
     "prune",
     "read_manifest",
     "verify",

@@ -121,7 +121,8 @@ class Copy:
         try:
             self._insert(reader, rows, replace=moving)
         except apsw.Error as error:
-            self.engine.ask("ROLLBACK")
+            if self.engine.connection.in_transaction:  # A full disk ends it.
+                self.engine.ask("ROLLBACK")
             if isinstance(error, apsw.FullError | apsw.IOError | apsw.CorruptError | apsw.NotADBError):
                 raise
             raise BackupRefused(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from d1ops.core.mirror import build_mirror
 from d1ops.core.paging import Limits
 from d1ops.core.reader import SMALLEST_ROW_BYTES
 from d1ops.core.sql import fold
+from d1ops.database.sqlite import no_room, unusable
 from d1ops.errors import BackupRefused
 from d1ops.ops.backup import files, partial
 from d1ops.ops.backup.manifest import (
@@ -35,7 +38,7 @@ from d1ops.ops.backup.verified import judge, made, private_folder, remember
 from d1ops.ops.look import look
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -95,8 +98,8 @@ def create(
 
     Returns the backup and the look of its own moment. Raises BackupRefused where the size is over the budget and
     nobody agrees, where schema or tables move, and for any difference that verification finds; UsageError for a
-    scope that names no table; ConfigError for a recipient that is none; Unreachable when the bucket does not take the
-    copy, with the backup here whole and verified.
+    scope that names no table; ConfigError for a recipient that is none; Unreachable where there is no room for it, and
+    when the bucket does not take the copy, with the backup here whole and verified.
     """
     files.check_recipients(workspace.backup_recipients)
     limits = limits or Limits()
@@ -128,7 +131,8 @@ def create(
     totals = _weigh(run, over_budget=over_budget)
     if fresh:
         partial.discard(workspace, run.folder)
-    backup, snapshot = _take(run, totals)
+    with _room_in(run.folder):
+        backup, snapshot = _take(run, totals)
     clear(workspace)
     manifest = backup.manifest
     workspace.tell(f"backup {backup.id}: {manifest.counted}, {manifest.rows:,} rows, restored and equal to the target")
@@ -136,6 +140,19 @@ def create(
         workspace.bucket.put(backup.folder, manifest)
         workspace.tell(f"backup {backup.id}: copied to {workspace.bucket.name}")
     return backup, snapshot
+
+
+@contextmanager
+def _room_in(folder: Path) -> Iterator[None]:
+    """Raise Unreachable where the disk is full, whoever finds it out."""
+    try:
+        yield
+    except (apsw.FullError, apsw.IOError) as error:
+        raise unusable(folder, error) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise no_room(error.filename or folder) from None
 
 
 def _weigh(run: _Run, *, over_budget: bool) -> dict[str, Totals] | None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from d1ops.core.retention import Retention, kept
-from d1ops.errors import ConfigError, UsageError
+from d1ops.errors import BackupRefused, ConfigError, UsageError
 from d1ops.ops.backup import partial
 from d1ops.ops.backup.manifest import MANIFEST, Manifest, read_manifest
 from d1ops.ops.backup.verified import UNPACKED, VerifiedBackup, is_whole, made, unpack_anew
@@ -25,15 +25,24 @@ _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _UNPACKED = re.compile(r"\..+\.(\d+)\.[^.]+\.unpacked")
 
 
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A backup of which nobody can say what it holds. `problem` names its file."""
+
+    id: str
+    problem: str
+
+
 def backups_folder(workspace: Workspace) -> Path:
     """Return the folder of this env's backups. It need not exist."""
     return workspace.state / "backups" / workspace.env
 
 
 def find(workspace: Workspace, backup_id: str) -> tuple[Path, Manifest]:
-    """Return a backup's folder and manifest. Raises UsageError for an unknown or malformed id."""
+    """Return a backup's folder and manifest. Raises UsageError for an unknown or malformed id, BackupRefused where the
+    manifest cannot be read."""
     folder = backups_folder(workspace) / backup_id
-    if not _ID.fullmatch(backup_id) or not (folder / MANIFEST).is_file():
+    if not _ID.fullmatch(backup_id) or not folder.is_dir():
         known = [manifest.id for manifest in listed(workspace)]
         raise UsageError(
             f"no backup of {workspace.env} has the id {backup_id!r}",
@@ -52,13 +61,20 @@ def ids(workspace: Workspace) -> list[str]:
 
 def listed(workspace: Workspace) -> list[Manifest]:
     """Return the manifests of all whole backups of this env, oldest first. Reads only."""
-    folder = backups_folder(workspace)
-    if not folder.is_dir():
-        return []
-    paths = [path / MANIFEST for path in folder.iterdir() if _ID.fullmatch(path.name)]
-    found = [read_manifest(path) for path in paths if path.is_file()]
+    return look_through(workspace)[0]
+
+
+def look_through(workspace: Workspace) -> tuple[list[Manifest], list[Damaged]]:
+    """Return what `listed` does, and the backups whose manifest cannot be read: one of them hides no other."""
+    whole: list[Manifest] = []
+    damaged: list[Damaged] = []
+    for backup_id in ids(workspace):
+        try:
+            whole.append(read_manifest(backups_folder(workspace) / backup_id / MANIFEST))
+        except BackupRefused as error:
+            damaged.append(Damaged(backup_id, error.message))
     # Bookmarks are ordered as text, and tell apart what was taken within one second.
-    return sorted(found, key=lambda manifest: (manifest.created_at, manifest.bookmark, manifest.id))
+    return sorted(whole, key=lambda manifest: (manifest.created_at, manifest.bookmark, manifest.id)), damaged
 
 
 def verify(workspace: Workspace, backup_id: str, *, from_copy: bool = False) -> VerifiedBackup:
@@ -95,13 +111,14 @@ def fetch(workspace: Workspace, backup_id: str) -> tuple[Path, Manifest]:
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """What `prune` removed and kept, as backup ids. `held` are kept because the history points at them; `leftovers`
-    are folders that interrupted commands left, by name."""
+    are folders that interrupted commands left, by name. `damaged` are left alone, and count as nothing that is kept."""
 
     removed: tuple[str, ...]
     kept: tuple[str, ...]
     held: tuple[str, ...]
     removed_bytes: int
     leftovers: tuple[str, ...] = ()
+    damaged: tuple[Damaged, ...] = ()
 
 
 def prune(
@@ -120,7 +137,7 @@ def prune(
     Those that a history row points at stay unless told otherwise. What interrupted commands left goes too. Copies in
     a bucket are not touched.
     """
-    manifests = listed(workspace)
+    manifests, damaged = look_through(workspace)
     keep_last = len(manifests) if leftovers_alone else keep_last
     referenced = set() if include_referenced or leftovers_alone else {event.backup for event in look(workspace).history}
     times = [(manifest.id, datetime.fromisoformat(manifest.created_at)) for manifest in manifests]
@@ -139,6 +156,7 @@ def prune(
         held=tuple(m.id for m in candidates if m.id in referenced),
         removed_bytes=sum(m.stored_bytes for m in removed),
         leftovers=tuple(path.name for path in left),
+        damaged=tuple(damaged),
     )
 
 
