@@ -68,6 +68,17 @@ def test_typescript(code: str, expected: list[tuple[str, int]]) -> None:
     assert found(code.replace("<Row>", "").replace("<Row[]>", "").replace(" as const", ""), "src/a.js") == expected
 
 
+@pytest.mark.parametrize("method", ["get", "all", "first", "run"])
+@pytest.mark.parametrize(
+    "text",
+    ["select", "delete", "Values", "update", "with love", "Select one", "select it's", "Delete; select"],
+)
+def test_words_that_begin_like_sql_are_no_query_of_what_is_no_database(method: str, text: str) -> None:
+    for path in ("src/a.ts", "src/a.js", "app/a.py"):
+        assert found(f'form.{method}("{text}"); form.{method}("SELECT a FROM t")', path) == [("SELECT a FROM t", 0)]
+        assert len(found(f'db.{method}("select a from")', path)) == 1, "a database is given SQL, right or wrong"
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import apsw
+
 from d1ops.core.queries import VERBS, Query
 from d1ops.core.sql import ScriptStatement, significant, split, tokens
 from d1ops.errors import ScriptError
@@ -137,7 +139,12 @@ class Collector:
         self._names: Counter[str] = Counter()
 
     def text(self, text: str, place: Place, *, method: str, receiver: str) -> None:
-        """Take a text, with holes. One that is no SQL is listed where a database is given it, else it is nothing."""
+        """Take a text, with holes. One that is no SQL is listed where a database is given it, else it is nothing.
+
+        Of what is given to a method that much else has, on what is not known for a database, only what SQLite can parse
+        is SQL: `form.get("delete")` is none.
+        """
+        foreign = method in _COMMON and not _DATABASE.search(receiver)
         first = next((token.upper for token in significant(text)), "")
         if first not in _SQL_VERBS:
             if method in _CERTAIN or (method not in _COMMON and _CONNECTION.search(receiver)):
@@ -150,8 +157,12 @@ class Collector:
                 raise Unknown(_no_statement(wrong))
             filled = [(each, _filled(each.sql)) for each in statements if each.verb in VERBS]
         except (ScriptError, Unknown) as error:
+            if foreign and isinstance(error, ScriptError):
+                return
             reason = error.reason if isinstance(error, Unknown) else f"it is not complete SQL: {error}"
             self._note(place, reason)
+            return
+        if foreign and not all(_parses(sql, count) for _, (sql, count) in filled):
             return
         for each, (sql, count) in filled:
             line = place.line + each.line - 1
@@ -185,6 +196,17 @@ class Collector:
         base = place.function or PurePosixPath(self._path).name
         self._names[base] += 1
         return base if self._names[base] == 1 else f"{base} #{self._names[base]}"
+
+
+def _parses(sql: str, parameters: int) -> bool:
+    """Return whether SQLite, which knows no table here, understands a statement but for its tables."""
+    try:
+        apsw.Connection(":memory:").execute(f"EXPLAIN {sql}", (None,) * parameters)
+    except apsw.SQLError as error:
+        return str(error).startswith("no such table:")
+    except ValueError:  # a NUL
+        return False
+    return True
 
 
 def _no_statement(first: str) -> str:
