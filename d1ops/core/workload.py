@@ -49,6 +49,10 @@ class Observed:
         )
 
 
+LOG_NAME = "query log "
+"""How the name of a query of the log begins; a hash of its text follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A query of the workload. `places` are `path:line`, all where it was found; `observed` is None where no log
