@@ -150,10 +150,28 @@ def test_every_query_has_the_place_and_the_function_around_it() -> None:
     code = "export async function inbox(db) {\n  await db.prepare(`\n    SELECT 1 FROM a;`);\n"
     code += "  db.prepare('SELECT 2 FROM a');\n}\n"
     first, second = extract(code.encode(), "src/mail.ts").queries
-    assert (first.name, first.path, first.line) == ("inbox", "src/mail.ts", 3)
-    assert (second.name, second.line, second.statement.column) == ("inbox #2", 4, 14)
+    assert (first.path, first.line) == ("src/mail.ts", 3)
+    assert (second.line, second.statement.column) == (4, 14)
+    assert first.name.startswith("inbox ")
+    (alone,) = extract(b"const inbox = () => db.prepare('SELECT 1')", "src/a.ts").queries
+    assert alone.name == "inbox"
     (unresolved,) = extract(b"\n\n  db.prepare(x)", "src/a.ts").unresolved
     assert (unresolved.path, unresolved.line, unresolved.column) == ("src/a.ts", 3, 14)
+
+
+@pytest.mark.parametrize(
+    ("path", "frame"), [("a.ts", "function f() {{ {} }}"), ("a.py", "def f(): {}"), ("a.js", "{}")]
+)
+def test_a_query_put_in_front_of_others_changes_no_name(path: str, frame: str) -> None:
+    calls = ["db.execute('SELECT 1')", "db.execute('SELECT  2')", "db.execute('select 2')", "db.execute('SELECT 3')"]
+
+    def names(*calls: str) -> list[str]:
+        return [query.name for query in extract(frame.format("; ".join(calls)).encode(), path).queries]
+
+    one, other, again, third = names(*calls)
+    assert other == again, "the same statement"
+    assert len({one, other, third}) == 3
+    assert names(calls[3], calls[1], calls[0]) == [third, other, one]
 
 
 @pytest.mark.parametrize("path", ["page.vue", "page.svelte"])

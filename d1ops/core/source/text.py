@@ -8,8 +8,7 @@ unresolved.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import apsw
 
 from d1ops.core.queries import VERBS, Query
 from d1ops.core.sql import ScriptStatement, significant, split, tokens
+from d1ops.core.workload import names
 from d1ops.errors import ScriptError
 
 if TYPE_CHECKING:
@@ -136,7 +136,6 @@ class Collector:
         self._path = path
         self._queries: list[Query] = []
         self._unresolved: list[Unresolved] = []
-        self._names: Counter[str] = Counter()
 
     def text(self, text: str, place: Place, *, method: str, receiver: str) -> None:
         """Take a text, with holes. One that is no SQL is listed where a database is given it, else it is nothing.
@@ -167,9 +166,9 @@ class Collector:
         for each, (sql, count) in filled:
             line = place.line + each.line - 1
             column = each.column if each.line > 1 else place.column
-            self._queries.append(
-                Query(self._name(place), ScriptStatement(sql, self._path, line, column), ("",) * count)
-            )
+            # Named after the function around it, so that it keeps its name when lines move.
+            base = place.function or PurePosixPath(self._path).name
+            self._queries.append(Query(base, ScriptStatement(sql, self._path, line, column), ("",) * count))
 
     def unknown(self, problem: Unknown, place: Place, *, method: str, receiver: str, argument: str) -> None:
         """Take an argument that cannot be put together, where it may be SQL."""
@@ -184,18 +183,17 @@ class Collector:
 
     def done(self) -> Extracted:
         """Return all that was found."""
-        return Extracted(tuple(self._queries), tuple(sorted(self._unresolved, key=lambda one: (one.line, one.column))))
+        by_base: dict[str, list[str]] = {}
+        for query in self._queries:
+            by_base.setdefault(query.name, []).append(query.sql)
+        named = {base: iter(names(base, statements)) for base, statements in by_base.items()}
+        queries = tuple(replace(query, name=next(named[query.name])) for query in self._queries)
+        return Extracted(queries, tuple(sorted(self._unresolved, key=lambda one: (one.line, one.column))))
 
     def _note(self, place: Place, reason: str) -> None:
         one = Unresolved(self._path, place.line, place.column, reason)
         if one not in self._unresolved:
             self._unresolved.append(one)
-
-    def _name(self, place: Place) -> str:
-        """Name a query after the function around it, so that it keeps its name when lines move."""
-        base = place.function or PurePosixPath(self._path).name
-        self._names[base] += 1
-        return base if self._names[base] == 1 else f"{base} #{self._names[base]}"
 
 
 def _parses(sql: str, parameters: int) -> bool:
