@@ -35,8 +35,8 @@ METHODS = frozenset(
 _CERTAIN = frozenset(("prepare", "executemany", "executescript"))
 """Methods that take nothing but SQL."""
 
-_COMMON = frozenset(("all", "get", "first", "run"))
-"""Methods that much else has, too."""
+_COMMON = frozenset(("", "all", "get", "first", "run"))
+"""Methods that much else has, too; "" is a function of no object."""
 
 _DATABASE = re.compile(r"(^|_|\.)(db|d1|database|sqlite)\d*$|(Db|DB|D1|Database)$")
 _CONNECTION = re.compile(
@@ -147,7 +147,7 @@ class Collector:
         first = next((token.upper for token in significant(text)), "")
         if first not in _SQL_VERBS:
             if method in _CERTAIN or (method not in _COMMON and _CONNECTION.search(receiver)):
-                self._note(place, _no_statement(first))
+                self.note(place, _no_statement(first))
             return
         try:
             statements = split(f"{text};" if not text.rstrip().endswith(";") else text, self._path)
@@ -159,7 +159,7 @@ class Collector:
             if foreign and isinstance(error, ScriptError):
                 return
             reason = error.reason if isinstance(error, Unknown) else f"it is not complete SQL: {error}"
-            self._note(place, reason)
+            self.note(place, reason)
             return
         if foreign and not all(_parses(sql, count) for _, (sql, count) in filled):
             return
@@ -179,7 +179,7 @@ class Collector:
             or (_DATABASE if method in _COMMON else _CONNECTION).search(receiver)
             or (_SQL.search(argument) and method not in _COMMON)
         ):
-            self._note(place, problem.reason)
+            self.note(place, problem.reason)
 
     def done(self) -> Extracted:
         """Return all that was found."""
@@ -190,7 +190,8 @@ class Collector:
         queries = tuple(replace(query, name=next(named[query.name])) for query in self._queries)
         return Extracted(queries, tuple(sorted(self._unresolved, key=lambda one: (one.line, one.column))))
 
-    def _note(self, place: Place, reason: str) -> None:
+    def note(self, place: Place, reason: str) -> None:
+        """List a place that is not audited."""
         one = Unresolved(self._path, place.line, place.column, reason)
         if one not in self._unresolved:
             self._unresolved.append(one)
@@ -230,6 +231,8 @@ def _filled(sql: str) -> tuple[str, int]:
             highest = max(highest, int(number)) if number else highest + 1
         elif HOLE in text and token.kind != "comment":
             if token.kind == "string":
+                if seen and seen[-1].upper == "X" and seen[-1].start + 1 == token.start:
+                    raise Unknown("a blob literal is put together at run time")
                 text = _spliced(text, seen)
             elif text != HOLE or not _is_value(seen):
                 raise Unknown("a name or a piece of SQL is put in at run time")
