@@ -141,7 +141,7 @@ def read_baseline(data: bytes, path: str) -> dict[str, Severity]:
         version, findings = document["version"], document["findings"]
         if version == BASELINE_VERSION:
             return {str(key): Severity(severity) for key, severity in findings.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{path} is not a baseline", hint=f"d1ops audit --write-baseline {path}") from None
     raise UsageError(
         f"{path} is a baseline of version {version!r}, and this d1ops reads version {BASELINE_VERSION}",
