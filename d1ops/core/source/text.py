@@ -8,12 +8,14 @@ unresolved.
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import apsw
 
+from d1ops.core.engine import Engine
 from d1ops.core.queries import VERBS, Query
 from d1ops.core.sql import ScriptStatement, significant, split, tokens
 from d1ops.core.workload import names
@@ -200,7 +202,8 @@ class Collector:
 def _parses(sql: str, parameters: int) -> bool:
     """Return whether SQLite, which knows no table here, understands a statement but for its tables."""
     try:
-        apsw.Connection(":memory:").execute(f"EXPLAIN {sql}", (None,) * parameters)
+        with closing(Engine.memory()) as engine:
+            engine.ask(f"EXPLAIN {sql}", (None,) * parameters)
     except apsw.SQLError as error:
         return str(error).startswith("no such table:")
     except ValueError:  # a NUL
