@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from d1ops.cli.text import columns, count
+from d1ops.cli.text import columns, count, one_line
 from d1ops.core.sql import quote_if_needed
 from d1ops.errors import UsageError
 
@@ -74,9 +74,9 @@ def read_workload(call: Call, wish: Wish, settings: Settings, workspace: Workspa
         )
         workspace.tell(f"source code: {count(len(sources.queries), 'query')} in {count(sources.files, 'file')}")
         for one in sources.unresolved:
-            workspace.tell(f"  not audited: {one.path}:{one.line}:{one.column}: {one.reason}")
+            workspace.tell(f"  not audited: {one_line(f'{one.path}:{one.line}:{one.column}: {one.reason}')}")
         for left in sources.left_out:
-            workspace.tell(f"  left out: {left.path}: {left.reason}")
+            workspace.tell(f"  left out: {one_line(f'{left.path}: {left.reason}')}")
     if wish.days is None:
         return merge(found)
     from d1ops.ops.insights import read_insights
@@ -211,8 +211,8 @@ def _effect(effect: Effect) -> list[str]:
     figures = f"{_rows(effect.rows_read_before)} -> {_rows(effect.rows_read_after)} rows read{seconds}"
     return [
         f"{effect.query!r}{_place(effect)}: {figures}",
-        *(f"  before: {line}" for line in effect.plan_before),
-        *(f"  after:  {line}" for line in effect.plan_after),
+        *(f"  before: {one_line(line)}" for line in effect.plan_before),
+        *(f"  after:  {one_line(line)}" for line in effect.plan_after),
     ]
 
 

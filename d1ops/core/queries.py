@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from d1ops.core.sql import decode, significant, split, tokens
+from d1ops.core.workload import names
 from d1ops.errors import ScriptError
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Query:
 
 
 def parse_queries(data: bytes, path: str) -> tuple[Query, ...]:
-    """Read a query file. A statement without a name is called by its file (`inbox`, and `inbox #2` for a second).
+    """Read a query file. A statement without a name is called by its file, `inbox`; of several each by a hash too,
+    `inbox 3fa9c1`.
 
     Raises ScriptError, with the place, for: not UTF-8, an unclosed string or identifier, a missing final semicolon,
     no statement, a statement that is not one of `VERBS`, a named parameter, two names for one statement, one name for
@@ -73,14 +75,18 @@ def parse_queries(data: bytes, path: str) -> tuple[Query, ...]:
         if statement.verb not in VERBS:
             verbs = ", ".join(sorted(VERBS))
             raise _problem(statement, f"{statement.verb} is not a query", f"a query begins with one of {verbs}")
+    headers = [_headers(*each) for each in zip(statements, _comments(text), strict=True)]
+    given = [each.get("name") for each in headers]
+    nameless = [one.sql for one, name in zip(statements, given, strict=True) if not name]
+    made = iter(names(PurePosixPath(path).stem, nameless))
     queries: list[Query] = []
-    for statement, comments in zip(statements, _comments(text), strict=True):
-        headers = _headers(statement, comments)
-        position = f" #{len(queries) + 1}" if queries else ""
-        name = headers.get("name") or PurePosixPath(path).stem + position
-        if name in (query.name for query in queries):
+    for number, statement in enumerate(statements):
+        name = given[number] or next(made)
+        # A statement that nobody named may stand there twice; it is one query.
+        taken = [query.name for query in queries] if given[number] else given[:number]
+        if name in taken:
             raise _problem(statement, f"the name {name!r} is used twice", "give each query of a file its own name")
-        queries.append(Query(name, statement, _parameters(statement, headers.get("params", ""))))
+        queries.append(Query(name, statement, _parameters(statement, headers[number].get("params", ""))))
     return tuple(queries)
 
 

@@ -8,6 +8,7 @@ by literals alone, and its figures are shared evenly among them.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,10 @@ class Observed:
             self.duration_seconds / parts,
             self.days,
         )
+
+
+LOG_NAME = "query log "
+"""How the name of a query of the log begins; a hash of its text follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,18 @@ def normalised(sql: str, *, literals: bool = True) -> str:
             continue
         words.append(text)
     return " ".join(words)
+
+
+def names(base: str, statements: Sequence[str]) -> list[str]:
+    """Return names for the statements of a function or a file that nobody named, in their order.
+
+    One alone is called by `base`; several by it and a short hash of their text, so that none takes another's name when
+    one is put in front of it. The same statement has the same name each time.
+    """
+    texts = [normalised(sql) for sql in statements]
+    if len(set(texts)) == 1:
+        return [base] * len(texts)
+    return [f"{base} {hashlib.sha256(text.encode()).hexdigest()[:6]}" for text in texts]
 
 
 def merge(found: Iterable[Query], logged: Sequence[Logged] = (), *, days: int | None = None) -> Workload:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from d1ops.client.analytics import MAX_DAYS
 from d1ops.core.queries import VERBS, Query
 from d1ops.core.sql import ScriptStatement, significant
-from d1ops.core.workload import Logged, Observed
+from d1ops.core.workload import LOG_NAME, Logged, Observed
 from d1ops.errors import Denied, UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _query(text: str) -> Query | None:
     if not words or words[0].upper not in VERBS:
         return None
     parameters = sum(word.kind == "parameter" for word in words)
-    name = f"query log {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    name = f"{LOG_NAME}{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return Query(name, ScriptStatement(text.strip().removesuffix(";"), "", 0, 0), ("",) * parameters)
 
 

@@ -93,6 +93,8 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
             if name in LEFT_OUT or name.startswith("."):
                 folders.remove(name)
                 yield Path(here, name), "not the project's own code"
+            elif Path(here, name).is_symlink():
+                yield Path(here, name), "a link"
         folders.sort()
         for name in sorted(files):
             file = Path(here, name)

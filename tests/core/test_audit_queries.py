@@ -29,11 +29,13 @@ def test_a_file_with_its_comments() -> None:
 
 def test_several_statements_have_their_own_comments() -> None:
     data = b"SELECT 1; -- name: second\nDELETE FROM t WHERE id = ?; ;\n/* no name */ -- params: none\nVALUES (2);\n"
-    assert [(query.name, query.line, query.parameters) for query in parse_queries(data, "db/queries/some.sql")] == [
-        ("some", 1, ()),
-        ("second", 2, ("",)),
-        ("some #3", 4, ()),
-    ]
+    first, second, third = parse_queries(data, "db/queries/some.sql")
+    assert (second.name, second.line, second.parameters) == ("second", 2, ("",))
+    assert [(query.line, query.parameters) for query in (first, third)] == [(1, ()), (4, ())]
+    front = b"SELECT 9;\nVALUES (2);\n-- again\nselect 1;\nSELECT 1;\n"
+    _, *later = parse_queries(front, "db/queries/some.sql")
+    assert [query.name for query in later] == [third.name, first.name, first.name], "a name moves with its statement"
+    assert {query.name[:5] for query in (first, third)} == {"some "}
 
 
 def test_windows_line_ends_and_a_byte_order_mark_change_nothing() -> None:

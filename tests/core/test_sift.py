@@ -119,7 +119,16 @@ def test_a_baseline_has_one_finding_a_line_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"version": 1, "findings": []}', '{"version": 1, "findings": {"a": "fatal"}}', "\xff"]
+    "text",
+    [
+        "",
+        "[" * 100_000,
+        "[]",
+        "{}",
+        '{"version": 1, "findings": []}',
+        '{"version": 1, "findings": {"a": "fatal"}}',
+        "\xff",
+    ],
 )
 def test_what_is_not_a_baseline_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"b\.json is not a baseline") as refused:

@@ -61,11 +61,34 @@ def reasons(code: str, path: str = "src/a.ts") -> list[str]:
         ("db.prepare('SELECT * FROM t WHERE a = :a AND b = @b')", [("SELECT * FROM t WHERE a = ? AND b = ?", 2)]),
         ("db.prepare('INSERT INTO t (a, b) VALUES (?, ' + b + ')')", [("INSERT INTO t (a, b) VALUES (?, ?)", 2)]),
         ("db.prepare('PRAGMA table_list')", []),
+        (
+            "db['prepare']('SELECT 1 FROM t'); db[`prepare`]('SELECT 2 FROM t')",
+            [("SELECT 1 FROM t", 0), ("SELECT 2 FROM t", 0)],
+        ),
+        ("const { prepare } = db; prepare('SELECT 1 FROM t'); prepare('a pan')", [("SELECT 1 FROM t", 0)]),
+        ("db.prepare.call(db, 'SELECT 1 FROM t'); f.call(db, 'SELECT 2 FROM t')", [("SELECT 1 FROM t", 0)]),
+        (
+            "const q = 'SELECT 1 FROM t'; function f() { { var q = 'SELECT 2 FROM t'; } db.run(q) }",
+            [("SELECT 2 FROM t", 0)],
+        ),
+        ("var q = 'SELECT 1 FROM t'; function f() { var q = 'SELECT 2 FROM t'; } db.run(q)", [("SELECT 1 FROM t", 0)]),
+        ("function q() {} { const q = 'SELECT 1 FROM t'; db.run(q) }", [("SELECT 1 FROM t", 0)]),
     ],
 )
 def test_typescript(code: str, expected: list[tuple[str, int]]) -> None:
     assert found(code) == expected
     assert found(code.replace("<Row>", "").replace("<Row[]>", "").replace(" as const", ""), "src/a.js") == expected
+
+
+@pytest.mark.parametrize("method", ["get", "all", "first", "run"])
+@pytest.mark.parametrize(
+    "text",
+    ["select", "delete", "Values", "update", "with love", "Select one", "select it's", "Delete; select"],
+)
+def test_words_that_begin_like_sql_are_no_query_of_what_is_no_database(method: str, text: str) -> None:
+    for path in ("src/a.ts", "src/a.js", "app/a.py"):
+        assert found(f'form.{method}("{text}"); form.{method}("SELECT a FROM t")', path) == [("SELECT a FROM t", 0)]
+        assert len(found(f'db.{method}("select a from")', path)) == 1, "a database is given SQL, right or wrong"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +97,17 @@ def test_typescript(code: str, expected: list[tuple[str, int]]) -> None:
         ("function f(q: string) { db.prepare(q) }", "q is a parameter"),
         ("import { Q } from './q'; db.prepare(Q)", "Q is imported from another file"),
         ("let q = 'SELECT 1'; q += ' FROM t'; db.prepare(q)", "q is assigned more than once"),
+        ("var q = 'SELECT 1'; if (x) { var q = 'SELECT 2'; } db.prepare(q)", "q is assigned more than once"),
+        ("const q = 'SELECT 1'; function f() { if (x) { var q; } db.prepare(q) }", "q has no constant value"),
+        ("let q = 'SELECT 1'; [q] = list; db.prepare(q)", "q is assigned more than once"),
+        ("const q = 'SELECT 1'; for (const q of list) db.prepare(q)", "q has no constant value"),
+        ("const q = 'SELECT 1'; function f() { for (var q of list) {} db.prepare(q) }", "q is assigned more than once"),
+        ("const q = 'SELECT 1'; { const { q } = list; db.prepare(q) }", "q has no constant value"),
+        ("const q = 'SELECT 1'; switch (x) { case 1: const q = f(); db.prepare(q) }", "it is the result of f()"),
+        ("const q = 'SELECT 1'; try {} catch (q) { db.prepare(q) }", "q has no constant value"),
+        ("db['prepare'](f())", "it is the result of f()"),
+        ("db.prepare(`SELECT * FROM t WHERE a = x'${a}'`)", "a blob literal is put together at run time"),
+        ("db.prepare(`SELECT X'00${a}'`)", "a blob literal is put together at run time"),
         ("db.prepare(`SELECT * FROM ${table}`)", "a name or a piece of SQL is put in at run time"),
         ("db.prepare(`SELECT * FROM t_${year} WHERE a = 1`)", "a name or a piece of SQL is put in at run time"),
         ("db.prepare(`SELECT * FROM t ORDER BY ${column}`)", "a name or a piece of SQL is put in at run time"),
@@ -112,6 +146,7 @@ def test_what_typescript_hides_is_listed(code: str, reason: str) -> None:
         ("cur.execute(text('SELECT a FROM t WHERE b = :b'))", [("SELECT a FROM t WHERE b = ?", 1)]),
         ("cur.execute(textwrap.dedent('''SELECT a\n  FROM t'''))", [("SELECT a\n  FROM t", 0)]),
         ("cur.execute(' '.join(['SELECT a', 'FROM t']))", [("SELECT a FROM t", 0)]),
+        ("db.execute(sql='SELECT 1 FROM t', params=()); db.query(other='SELECT 2')", [("SELECT 1 FROM t", 0)]),
         ("subprocess.run(['ls']); pattern.query('no sql'); d.get('x')", []),
     ],
 )
@@ -125,6 +160,7 @@ def test_python(code: str, expected: list[tuple[str, int]]) -> None:
         ("def f(cur, q):\n    cur.execute(q)", "q is a parameter"),
         ("def f(cur):\n    q = 'SELECT 1'\n    q += ' FROM t'\n    cur.execute(q)", "q is assigned more than once"),
         ("cur.execute(f'SELECT * FROM {t}')", "a name or a piece of SQL is put in at run time"),
+        ("cur.execute(statement=build())", "it is the result of build()"),
         ("cur.execute(build())", "it is the result of build()"),
         ("cur.execute('SELECTT 1')", "it is no SQL: no statement begins with SELECTT"),
         ("cur.executescript('SELECTT 1')", "it is no SQL: no statement begins with SELECTT"),
@@ -139,10 +175,28 @@ def test_every_query_has_the_place_and_the_function_around_it() -> None:
     code = "export async function inbox(db) {\n  await db.prepare(`\n    SELECT 1 FROM a;`);\n"
     code += "  db.prepare('SELECT 2 FROM a');\n}\n"
     first, second = extract(code.encode(), "src/mail.ts").queries
-    assert (first.name, first.path, first.line) == ("inbox", "src/mail.ts", 3)
-    assert (second.name, second.line, second.statement.column) == ("inbox #2", 4, 14)
+    assert (first.path, first.line) == ("src/mail.ts", 3)
+    assert (second.line, second.statement.column) == (4, 14)
+    assert first.name.startswith("inbox ")
+    (alone,) = extract(b"const inbox = () => db.prepare('SELECT 1')", "src/a.ts").queries
+    assert alone.name == "inbox"
     (unresolved,) = extract(b"\n\n  db.prepare(x)", "src/a.ts").unresolved
     assert (unresolved.path, unresolved.line, unresolved.column) == ("src/a.ts", 3, 14)
+
+
+@pytest.mark.parametrize(
+    ("path", "frame"), [("a.ts", "function f() {{ {} }}"), ("a.py", "def f(): {}"), ("a.js", "{}")]
+)
+def test_a_query_put_in_front_of_others_changes_no_name(path: str, frame: str) -> None:
+    calls = ["db.execute('SELECT 1')", "db.execute('SELECT  2')", "db.execute('select 2')", "db.execute('SELECT 3')"]
+
+    def names(*calls: str) -> list[str]:
+        return [query.name for query in extract(frame.format("; ".join(calls)).encode(), path).queries]
+
+    one, other, again, third = names(*calls)
+    assert other == again, "the same statement"
+    assert len({one, other, third}) == 3
+    assert names(calls[3], calls[1], calls[0]) == [third, other, one]
 
 
 @pytest.mark.parametrize("path", ["page.vue", "page.svelte"])
@@ -154,9 +208,19 @@ def test_scripts_of_pages_are_read_where_they_are(path: str) -> None:
 
 
 def test_a_file_with_errors_is_read_as_far_as_it_goes() -> None:
-    assert ("SELECT 1 FROM t", 0) in found("db.prepare('SELECT 1 FROM t');\nconst = = ;\n")
+    extracted = extract(
+        b"db.prepare('SELECT 1 FROM t');\n  db.prepare('SELECT 2 FROM t';\nfunction ( {{{\n", "src/a.ts"
+    )
+    assert "SELECT 1 FROM t" in [query.sql for query in extracted.queries]
+    assert [(one.line, one.reason[:29]) for one in extracted.unresolved] == [(3, "the file is not wholly read: ")]
     with pytest.raises(ScriptError, match="it is not Python"):
         extract(b"def f(:", "a.py")
+
+
+@pytest.mark.parametrize("path", ["a.ts", "a.js", "a.vue", "a.py"])
+def test_a_file_that_is_not_utf_8_is_refused(path: str) -> None:
+    with pytest.raises(ScriptError):
+        extract("db.execute('SELECT é FROM t')".encode("latin-1"), path)
 
 
 TEXTS = st.text(

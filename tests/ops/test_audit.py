@@ -63,8 +63,8 @@ def test_the_targets_own_statistics_take_a_second_request(database: SqliteDataba
     assert audited.requests == 2
     assert audited.report.summary.has_statistics
     assert {(finding.severity.value, finding.query) for finding in audited.report.findings} == {
-        ("info", "queries"),
-        ("warning", "queries #2"),
+        ("info", QUERIES[0].name),
+        ("warning", QUERIES[1].name),
     }
     assert all("about 8 by its statistics" in finding.message for finding in audited.report.findings)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -170,7 +171,8 @@ def audit(
             with_remote_plans=remote_plans,
             tell=workspace.tell,
         )
-        sifted = sift(done.report.findings, ignores, known)
+        in_sight = partial(done.report.scope.holds, with_sources=bool(from_source))
+        sifted = sift(done.report.findings, ignores, known, in_sight)
         advised, new = advising.advise(call, wish, settings, workspace, done, workload, sifted.new)
         sifted = replace(sifted, new=new)
         places = use_case.places(settings, sifted, workspace.tell)

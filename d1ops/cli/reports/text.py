@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from d1ops.cli.reports.model import State
-from d1ops.cli.text import columns, count
+from d1ops.cli.text import columns, count, one_line
 
 if TYPE_CHECKING:
     from d1ops.cli.reports.model import Findings, Item
@@ -27,8 +27,10 @@ def _head(item: Item) -> tuple[str, ...]:
 
 def _body(item: Item) -> list[str]:
     return [
-        f"  {item.message}",
-        *(f"    {line}" for line in item.plan),
-        *(["  with the fix:", *(f"    {line}" for line in item.plan_after)] if item.plan_after else []),
-        *([f"  fix: {line}" for line in item.fix_sql.splitlines()] if item.fix_sql else [f"  try: {item.remedy}"]),
+        f"  {one_line(item.message)}",
+        *(f"    {one_line(line)}" for line in item.plan),
+        *(["  with the fix:", *(f"    {one_line(line)}" for line in item.plan_after)] if item.plan_after else []),
+        # SQL stays as it is, to be copied: its lines all begin like one of a fix, and so forge no other.
+        *([f"  fix: {line}" for line in item.fix_sql.split("\n")] if item.fix_sql else []),
+        *([] if item.fix_sql else [f"  try: {one_line(item.remedy)}"]),
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Finding, Severity
 from d1ops.core.audit.rules import RULES, automatic_index, correlated_scan, defeated_index, full_scan
+from d1ops.core.audit.scope import Scope, scope_of
 from d1ops.core.audit.subject import examine, rebuild
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ STATISTICS = "sqlite_stat1"
 _WHOLE_READS = frozenset((full_scan.ID, automatic_index.ID, correlated_scan.ID, defeated_index.ID))
 
 
+_NOTHING = Scope()
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """What was looked at. `queries_with_full_scan` counts those with a warning about a table that is read whole.
@@ -44,12 +48,14 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The findings, the weightiest first, and what was looked at; the tables and foreign keys for a diagram."""
+    """The findings, the weightiest first, and what was looked at; the tables and foreign keys for a diagram. `scope`
+    says which findings could have been made."""
 
     findings: tuple[Finding, ...]
     summary: Summary
     tables: tuple[str, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
+    scope: Scope = _NOTHING
 
     @property
     def worst(self) -> Severity | None:
@@ -79,7 +85,7 @@ def judge(subject: Subject) -> Report:
     """Apply every rule to the facts."""
     findings = sorted((finding for rule in RULES.values() for finding in rule.find(subject)), key=_order)
     tables = tuple(table for table in subject.schema.tables() if table in subject.tables)
-    return Report(tuple(findings), _summary(subject, findings), tables, subject.foreign_keys)
+    return Report(tuple(findings), _summary(subject, findings), tables, subject.foreign_keys, scope_of(subject))
 
 
 def _order(finding: Finding) -> tuple[int, str, str, str, int, tuple[str, ...], str]:

@@ -12,7 +12,7 @@ from d1ops.core.sql import fold
 from d1ops.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from d1ops.core.audit.finding import Finding
 
@@ -76,12 +76,15 @@ class Sifted:
 
 
 def sift(
-    findings: Sequence[Finding], ignores: Sequence[Ignore] = (), baseline: Mapping[str, Severity] | None = None
+    findings: Sequence[Finding],
+    ignores: Sequence[Ignore] = (),
+    baseline: Mapping[str, Severity] | None = None,
+    in_sight: Callable[[Ignore], bool] = lambda _: True,
 ) -> Sifted:
     """Take out what is ignored, then what the baseline knows.
 
     A finding is known when its key is in the baseline with the same severity or a weightier one. An ignore that fits
-    no finding is a finding of its own.
+    no finding is a finding of its own, where what it is about was `in_sight`.
     """
     baseline = baseline or {}
     needed: set[int] = set()
@@ -94,7 +97,11 @@ def sift(
             ignored.append((finding, ignores[fitting[0]]))
         else:
             rest.append(finding)
-    rest += [unused_ignore.finding(ignore) for number, ignore in enumerate(ignores) if number not in needed]
+    rest += [
+        unused_ignore.finding(ignore)
+        for number, ignore in enumerate(ignores)
+        if number not in needed and in_sight(ignore)
+    ]
     rest.sort(key=lambda finding: -finding.severity.rank)
     known = [finding for finding in rest if _is_known(finding, baseline)]
     seen = {finding.key for finding in (*findings, *rest)}
@@ -134,7 +141,7 @@ def read_baseline(data: bytes, path: str) -> dict[str, Severity]:
         version, findings = document["version"], document["findings"]
         if version == BASELINE_VERSION:
             return {str(key): Severity(severity) for key, severity in findings.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{path} is not a baseline", hint=f"d1ops audit --write-baseline {path}") from None
     raise UsageError(
         f"{path} is a baseline of version {version!r}, and this d1ops reads version {BASELINE_VERSION}",

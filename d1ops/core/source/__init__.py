@@ -7,6 +7,7 @@ put together without running the program is an `Unresolved`, with its place and 
 from __future__ import annotations
 
 from d1ops.core.source.text import Extracted, Unresolved
+from d1ops.core.sql import decode
 
 __all__ = ["SUFFIXES", "Extracted", "Unresolved", "extract"]
 
@@ -22,13 +23,14 @@ def extract(data: bytes, path: str) -> Extracted:
     """Find the queries in a file; its suffix is one of `SUFFIXES`.
 
     Raises ConfigError when tree-sitter is not installed, and ScriptError, with the place, for a Python file that is not
-    Python.
+    Python and any other that is not UTF-8.
     """
     suffix = path[path.rfind(".") :].lower()
     if suffix == ".py":
         from d1ops.core.source.python import extract_python
 
         return extract_python(data, path)
+    decode(data, path)
     from d1ops.core.source.ecma import extract_ecma, script_blocks
 
     if suffix in _FRAMED:

@@ -6,12 +6,11 @@ import re
 from itertools import product
 from typing import TYPE_CHECKING
 
+from d1ops.core.source.scopes import FUNCTIONS, SCOPES, bare, constant, every, text_of
 from d1ops.core.source.text import HOLE, METHODS, Collector, Extracted, Place, Unknown
 from d1ops.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tree_sitter import Node, Parser
 
 _SCRIPT = re.compile(
@@ -19,22 +18,21 @@ _SCRIPT = re.compile(
 )
 _TYPED_TAG = re.compile(rb"\bsql\s*<[^`;=]*>\s*\Z", re.IGNORECASE)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": ""}
-_NAMED = ("function_declaration", "generator_function_declaration", "method_definition")
-_FUNCTIONS = frozenset((*_NAMED, "function_expression", "arrow_function", "generator_function"))
-_SCOPES = _FUNCTIONS | {"statement_block", "program", "class_body", "for_statement", "for_in_statement", "switch_body"}
-_WRAPPERS = frozenset(
-    ("parenthesized_expression", "as_expression", "satisfies_expression", "non_null_expression", "await_expression")
-)
 _MOST_VARIANTS = 8
 
 
 def extract_ecma(data: bytes, path: str, dialect: str) -> Extracted:
     """Find the queries in a file. `dialect` is typescript, tsx or javascript (with JSX).
 
-    A file with errors is read as far as it can be understood. Raises ConfigError when tree-sitter is not installed.
+    A file with errors is read as far as it can be understood, and the first is listed. Raises ConfigError when
+    tree-sitter is not installed.
     """
     collector = Collector(path)
-    for node in _every(_parser(dialect).parse(data).root_node):
+    is_whole = True
+    for node in every(_parser(dialect).parse(data).root_node):
+        if node.is_error and is_whole:
+            is_whole = False
+            collector.note(_place(node), "the file is not wholly read: its syntax is broken here")
         if node.type == "call_expression":
             _take(node, collector)
         elif node.type == "template_string":
@@ -70,15 +68,6 @@ def _parser(dialect: str) -> Parser:
         ) from None
 
 
-def _every(root: Node) -> Iterator[Node]:
-    """Yield every node, in the order of the text; without recursion, for texts may be nested deeply."""
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting += reversed(node.children)
-
-
 # -- calls -----------------------------------------------------------------------------------------------------------
 
 
@@ -86,25 +75,39 @@ def _take(call: Node, collector: Collector) -> None:
     function, arguments = call.child_by_field_name("function"), call.child_by_field_name("arguments")
     if function is None or arguments is None:
         return
-    function = _bare(function)
+    function = bare(function)
     if arguments.type == "template_string":
         _take_tagged(function, arguments, collector)
         return
-    if function.type != "member_expression":
+    method, receiver = _callee(function)
+    given = [child for child in arguments.named_children if child.type != "comment"]
+    target = function.child_by_field_name("object")
+    if method == "call" and target is not None:
+        # db.prepare.call(db, sql)
+        method, receiver = _callee(bare(target))
+        given = given[1:]
+    if method not in METHODS or not given or _is_tagged(given[0]):
         return
-    method = _text(function.child_by_field_name("property"))
-    first = next((child for child in arguments.named_children if child.type != "comment"), None)
-    if method not in METHODS or first is None or _is_tagged(first):
-        return
+    first = given[0]
     place = _place(first)
-    receiver = _text(function.child_by_field_name("object"))
+    if not receiver:
+        method = ""
     try:
         variants = _resolve(first)
     except Unknown as problem:
-        collector.unknown(problem, place, method=method, receiver=receiver, argument=_text(first)[:200])
+        collector.unknown(problem, place, method=method, receiver=receiver, argument=text_of(first)[:200])
     else:
         for text in variants:
             collector.text(text, place, method=method, receiver=receiver)
+
+
+def _callee(function: Node) -> tuple[str, str]:
+    """Return the name of the method that is called and its object, "" for a function of no object."""
+    receiver = text_of(function.child_by_field_name("object"))
+    index = function.child_by_field_name("index")
+    if index is not None:
+        return (_string(index) if index.type in ("string", "template_string") else ""), receiver
+    return text_of(function.child_by_field_name("property") or function), receiver
 
 
 def _take_tagged(tag: Node, template: Node, collector: Collector) -> None:
@@ -139,19 +142,19 @@ def _is_tagged(node: Node) -> bool:
         and arguments is not None
         and arguments.type == "template_string"
         and function is not None
-        and _is_sql_tag(_bare(function))
+        and _is_sql_tag(bare(function))
     )
 
 
 def _is_sql_tag(tag: Node) -> bool:
     name = tag.child_by_field_name("property") if tag.type == "member_expression" else tag
-    return _text(name).lower() == "sql"
+    return text_of(name).lower() == "sql"
 
 
 def _inside_tagged(template: Node) -> bool:
     """Return whether a template is a part of another one."""
     node = template.parent
-    while node is not None and node.type not in _SCOPES:
+    while node is not None and node.type not in SCOPES:
         if node.type == "template_substitution":
             return True
         node = node.parent
@@ -166,7 +169,7 @@ def _place(node: Node) -> Place:
 def _function_around(node: Node) -> str:
     above = node.parent
     while above is not None:
-        if above.type in _FUNCTIONS:
+        if above.type in FUNCTIONS:
             name = above.child_by_field_name("name")
             parent = above.parent
             if (
@@ -176,7 +179,7 @@ def _function_around(node: Node) -> str:
             ):
                 name = parent.child_by_field_name("name") or parent.child_by_field_name("key")
             if name is not None:
-                return _text(name)
+                return text_of(name)
         above = above.parent
     return ""
 
@@ -184,33 +187,19 @@ def _function_around(node: Node) -> str:
 # -- texts -----------------------------------------------------------------------------------------------------------
 
 
-def _text(node: Node | None) -> str:
-    return (node.text or b"").decode(errors="replace") if node is not None else ""
-
-
-def _bare(node: Node) -> Node:
-    """Return an expression without what does not change its value."""
-    while node.type in _WRAPPERS:
-        inner = next((child for child in node.named_children if child.type != "comment"), None)
-        if inner is None:
-            return node
-        node = inner
-    return node
-
-
 def _resolve(node: Node, depth: int = 0) -> tuple[str, ...]:
     """Return the texts that an expression may have; holes stand for values. Raises Unknown."""
-    node = _bare(node)
+    node = bare(node)
     if depth > 50:
         raise Unknown("it is put together in too many steps")
     match node.type:
         case "string":
             return (_string(node),)
         case "number":
-            return (_text(node),)
+            return (text_of(node),)
         case "template_string":
             return _template(node, tagged=False, depth=depth)
-        case "binary_expression" if _text(node.child_by_field_name("operator")) == "+":
+        case "binary_expression" if text_of(node.child_by_field_name("operator")) == "+":
             return _sum(node, depth)
         case "ternary_expression":
             return (*_field(node, "consequence", depth), *_field(node, "alternative", depth))
@@ -261,7 +250,7 @@ def _paired(text: str) -> str:
 
 
 def _piece(node: Node) -> str:
-    text = _text(node)
+    text = text_of(node)
     if node.type != "escape_sequence":
         return text
     code = text[1:]
@@ -285,8 +274,8 @@ def _template(node: Node, *, tagged: bool, depth: int) -> tuple[str, ...]:
         try:
             if inner is None:
                 raise Unknown("it is empty")
-            bare = _bare(inner)
-            if tagged and not _is_tagged(bare):
+            inner = bare(inner)
+            if tagged and not _is_tagged(inner):
                 # What a tag is given is bound as a value; only a piece of SQL is put in.
                 raise Unknown("a value")
             parts.append(_resolve(inner, depth + 1))
@@ -297,14 +286,14 @@ def _template(node: Node, *, tagged: bool, depth: int) -> tuple[str, ...]:
 
 def _call(node: Node, depth: int) -> tuple[str, ...]:
     function, arguments = node.child_by_field_name("function"), node.child_by_field_name("arguments")
-    function = _bare(function) if function is not None else None
+    function = bare(function) if function is not None else None
     if function is None or arguments is None:
         raise Unknown("it cannot be read")
     if arguments.type == "template_string":
-        if _is_sql_tag(function) or _text(function) in ("String.raw", "dedent", "outdent"):
+        if _is_sql_tag(function) or text_of(function) in ("String.raw", "dedent", "outdent"):
             return _template(arguments, tagged=_is_sql_tag(function), depth=depth)
-        raise Unknown(f"it is the result of {_text(function)}")
-    method = _text(function.child_by_field_name("property"))
+        raise Unknown(f"it is the result of {text_of(function)}")
+    method = text_of(function.child_by_field_name("property"))
     target = function.child_by_field_name("object")
     if target is not None and method in (
         "trim",
@@ -319,79 +308,31 @@ def _call(node: Node, depth: int) -> tuple[str, ...]:
         given = arguments.named_children
         if method.startswith("trim") or method == "toString":
             return _resolve(target, depth + 1)
-        if method == "join" and _bare(target).type == "array":
+        if method == "join" and bare(target).type == "array":
             glue = _resolve(given[0], depth + 1)[0] if given else ","
-            parts = [_resolve(part, depth + 1) for part in _bare(target).named_children if part.type != "comment"]
+            parts = [_resolve(part, depth + 1) for part in bare(target).named_children if part.type != "comment"]
             return tuple(glue.join(each) for each in product(*parts))[:_MOST_VARIANTS]
-    raise Unknown(f"it is the result of {_text(function)[:60]}()")
+    raise Unknown(f"it is the result of {text_of(function)[:60]}()")
 
 
 # -- names -----------------------------------------------------------------------------------------------------------
 
 
 def _named(node: Node, depth: int) -> tuple[str, ...]:
-    return _resolve(_constant(_text(node), node), depth + 1)
+    return _resolve(constant(text_of(node), node), depth + 1)
 
 
 def _member(node: Node, depth: int) -> tuple[str, ...]:
     """Return the text of `QUERIES.byId`, where QUERIES is a constant object of this file."""
     target = node.child_by_field_name("object")
-    name = _text(node.child_by_field_name("property"))
-    if target is None or _bare(target).type != "identifier":
-        raise Unknown(f"{_text(node)[:60]} is known only at run time")
-    value = _bare(_constant(_text(_bare(target)), node))
+    name = text_of(node.child_by_field_name("property"))
+    if target is None or bare(target).type != "identifier":
+        raise Unknown(f"{text_of(node)[:60]} is known only at run time")
+    value = bare(constant(text_of(bare(target)), node))
     if value.type == "object":
         for pair in value.named_children:
             key = pair.child_by_field_name("key")
             inner = pair.child_by_field_name("value")
-            if pair.type == "pair" and inner is not None and _text(key).strip("\"'") == name:
+            if pair.type == "pair" and inner is not None and text_of(key).strip("\"'") == name:
                 return _resolve(inner, depth + 1)
-    raise Unknown(f"{_text(node)[:60]} is not a constant of this file")
-
-
-def _constant(name: str, at: Node) -> Node:
-    """Return the value of the `const` that a name means at a place. Raises Unknown where it means something else."""
-    scope = at.parent
-    while scope is not None:
-        if scope.type in _FUNCTIONS:
-            given = scope.child_by_field_name("parameters") or scope.child_by_field_name("parameter")
-            if given is not None and any(n.type == "identifier" and _text(n) == name for n in _every(given)):
-                raise Unknown(f"{name} is a parameter")
-        if scope.type in _SCOPES:
-            for kind, found in _declared(scope, name):
-                if kind != "const" and not _is_written_once(scope, name):
-                    raise Unknown(f"{name} is assigned more than once")
-                value = found.child_by_field_name("value")
-                if value is None:
-                    raise Unknown(f"{name} has no constant value")
-                return value
-            if any(_imports(child, name) for child in scope.named_children):
-                raise Unknown(f"{name} is imported from another file")
-        scope = scope.parent
-    raise Unknown(f"{name} is not a constant of this file")
-
-
-def _declared(scope: Node, name: str) -> Iterator[tuple[str, Node]]:
-    for child in scope.named_children:
-        statement = child
-        if child.type == "export_statement":
-            statement = child.child_by_field_name("declaration") or child
-        if statement.type in ("lexical_declaration", "variable_declaration"):
-            kind = statement.children[0].type
-            for each in statement.named_children:
-                if each.type == "variable_declarator" and _text(each.child_by_field_name("name")) == name:
-                    yield kind, each
-
-
-def _is_written_once(scope: Node, name: str) -> bool:
-    return not any(
-        node.type in ("assignment_expression", "augmented_assignment_expression", "update_expression")
-        and _text(node.child_by_field_name("left") or node.child_by_field_name("argument")) == name
-        for node in _every(scope)
-    )
-
-
-def _imports(node: Node, name: str) -> bool:
-    return node.type == "import_statement" and any(
-        each.type == "identifier" and _text(each) == name for each in _every(node)
-    )
+    raise Unknown(f"{text_of(node)[:60]} is not a constant of this file")

@@ -17,6 +17,9 @@ _BRACES = re.compile(r"\{[^{}]*\}|\{\{|\}\}")
 _TEXTS = frozenset(("text", "sql", "dedent", "cleandoc"))
 """Functions that return the SQL that they are given."""
 
+_KEYWORDS = frozenset(("sql", "query", "statement", "operation"))
+"""What drivers call the argument that is SQL."""
+
 _MOST_STEPS = 50
 
 
@@ -40,9 +43,9 @@ def extract_python(data: bytes, path: str) -> Extracted:
 
 
 def _take(call: ast.Call, scopes: tuple[ast.AST, ...], collector: Collector) -> None:
-    if not isinstance(call.func, ast.Attribute) or call.func.attr not in METHODS or not call.args:
+    argument = call.args[0] if call.args else next((one.value for one in call.keywords if one.arg in _KEYWORDS), None)
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in METHODS or argument is None:
         return
-    argument = call.args[0]
     function = next((scope.name for scope in reversed(scopes) if isinstance(scope, _FUNCTIONS)), "")
     place = Place(argument.lineno, argument.col_offset + 1, function)
     receiver = ast.unparse(call.func.value)

@@ -8,13 +8,17 @@ unresolved.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import apsw
+
+from d1ops.core.engine import Engine
 from d1ops.core.queries import VERBS, Query
 from d1ops.core.sql import ScriptStatement, significant, split, tokens
+from d1ops.core.workload import names
 from d1ops.errors import ScriptError
 
 if TYPE_CHECKING:
@@ -33,8 +37,8 @@ METHODS = frozenset(
 _CERTAIN = frozenset(("prepare", "executemany", "executescript"))
 """Methods that take nothing but SQL."""
 
-_COMMON = frozenset(("all", "get", "first", "run"))
-"""Methods that much else has, too."""
+_COMMON = frozenset(("", "all", "get", "first", "run"))
+"""Methods that much else has, too; "" is a function of no object."""
 
 _DATABASE = re.compile(r"(^|_|\.)(db|d1|database|sqlite)\d*$|(Db|DB|D1|Database)$")
 _CONNECTION = re.compile(
@@ -134,14 +138,18 @@ class Collector:
         self._path = path
         self._queries: list[Query] = []
         self._unresolved: list[Unresolved] = []
-        self._names: Counter[str] = Counter()
 
     def text(self, text: str, place: Place, *, method: str, receiver: str) -> None:
-        """Take a text, with holes. One that is no SQL is listed where a database is given it, else it is nothing."""
+        """Take a text, with holes. One that is no SQL is listed where a database is given it, else it is nothing.
+
+        Of what is given to a method that much else has, on what is not known for a database, only what SQLite can parse
+        is SQL: `form.get("delete")` is none.
+        """
+        foreign = method in _COMMON and not _DATABASE.search(receiver)
         first = next((token.upper for token in significant(text)), "")
         if first not in _SQL_VERBS:
             if method in _CERTAIN or (method not in _COMMON and _CONNECTION.search(receiver)):
-                self._note(place, _no_statement(first))
+                self.note(place, _no_statement(first))
             return
         try:
             statements = split(f"{text};" if not text.rstrip().endswith(";") else text, self._path)
@@ -150,15 +158,19 @@ class Collector:
                 raise Unknown(_no_statement(wrong))
             filled = [(each, _filled(each.sql)) for each in statements if each.verb in VERBS]
         except (ScriptError, Unknown) as error:
+            if foreign and isinstance(error, ScriptError):
+                return
             reason = error.reason if isinstance(error, Unknown) else f"it is not complete SQL: {error}"
-            self._note(place, reason)
+            self.note(place, reason)
+            return
+        if foreign and not all(_parses(sql, count) for _, (sql, count) in filled):
             return
         for each, (sql, count) in filled:
             line = place.line + each.line - 1
             column = each.column if each.line > 1 else place.column
-            self._queries.append(
-                Query(self._name(place), ScriptStatement(sql, self._path, line, column), ("",) * count)
-            )
+            # Named after the function around it, so that it keeps its name when lines move.
+            base = place.function or PurePosixPath(self._path).name
+            self._queries.append(Query(base, ScriptStatement(sql, self._path, line, column), ("",) * count))
 
     def unknown(self, problem: Unknown, place: Place, *, method: str, receiver: str, argument: str) -> None:
         """Take an argument that cannot be put together, where it may be SQL."""
@@ -169,22 +181,34 @@ class Collector:
             or (_DATABASE if method in _COMMON else _CONNECTION).search(receiver)
             or (_SQL.search(argument) and method not in _COMMON)
         ):
-            self._note(place, problem.reason)
+            self.note(place, problem.reason)
 
     def done(self) -> Extracted:
         """Return all that was found."""
-        return Extracted(tuple(self._queries), tuple(sorted(self._unresolved, key=lambda one: (one.line, one.column))))
+        by_base: dict[str, list[str]] = {}
+        for query in self._queries:
+            by_base.setdefault(query.name, []).append(query.sql)
+        named = {base: iter(names(base, statements)) for base, statements in by_base.items()}
+        queries = tuple(replace(query, name=next(named[query.name])) for query in self._queries)
+        return Extracted(queries, tuple(sorted(self._unresolved, key=lambda one: (one.line, one.column))))
 
-    def _note(self, place: Place, reason: str) -> None:
+    def note(self, place: Place, reason: str) -> None:
+        """List a place that is not audited."""
         one = Unresolved(self._path, place.line, place.column, reason)
         if one not in self._unresolved:
             self._unresolved.append(one)
 
-    def _name(self, place: Place) -> str:
-        """Name a query after the function around it, so that it keeps its name when lines move."""
-        base = place.function or PurePosixPath(self._path).name
-        self._names[base] += 1
-        return base if self._names[base] == 1 else f"{base} #{self._names[base]}"
+
+def _parses(sql: str, parameters: int) -> bool:
+    """Return whether SQLite, which knows no table here, understands a statement but for its tables."""
+    try:
+        with closing(Engine.memory()) as engine:
+            engine.ask(f"EXPLAIN {sql}", (None,) * parameters)
+    except apsw.SQLError as error:
+        return str(error).startswith("no such table:")
+    except ValueError:  # a NUL
+        return False
+    return True
 
 
 def _no_statement(first: str) -> str:
@@ -210,6 +234,8 @@ def _filled(sql: str) -> tuple[str, int]:
             highest = max(highest, int(number)) if number else highest + 1
         elif HOLE in text and token.kind != "comment":
             if token.kind == "string":
+                if seen and seen[-1].upper == "X" and seen[-1].start + 1 == token.start:
+                    raise Unknown("a blob literal is put together at run time")
                 text = _spliced(text, seen)
             elif text != HOLE or not _is_value(seen):
                 raise Unknown("a name or a piece of SQL is put in at run time")

@@ -147,6 +147,47 @@ def test_an_ignore_that_no_longer_applies_is_a_finding_at_its_line(bad: Shell) -
     assert text[unused["line"] - 1] == "[[audit.ignore]]"
 
 
+@pytest.mark.parametrize(
+    ("decision", "queries", "options", "unused"),
+    [
+        ('rule = "full-scan"\nquery = "gone"', "SELECT 1;", ("--from-source", "src"), True),
+        ('rule = "full-scan"\nquery = "gone"', "SELECT 1;", (), False),
+        ('rule = "full-scan"\nquery = "query log 1f2e3d4c"', "SELECT 1;", ("--from-source", "src"), False),
+        ('rule = "full-scan"\nquery = "q"', "SELECT 1;", (), True),
+        ('rule = "full-scan"\nquery = "q"', "SELECT nope FROM users;", (), False),
+        ('rule = "full-scan"\ntable = "users"', "SELECT 1;", (), True),
+        ('rule = "full-scan"\ntable = "users"', "SELECT nope FROM users;", (), False),
+        ('rule = "query-does-not-compile"\nquery = "q"', "SELECT 1;", (), True),
+        ('rule = "unused-index"\nindex = "i"', "SELECT 1;", (), True),
+        ('rule = "unused-index"\nindex = "i"', "SELECT nope FROM users;", (), False),
+        ('rule = "unused-index"\nindex = "i"', "", (), False),
+        ('rule = "plan-differs-on-target"', "SELECT 1;", (), False),
+        ('rule = "plan-differs-on-target"', "SELECT 1;", ("--remote-plans",), True),
+        ('rule = "stale-statistics"\ntable = "w"', "", (), False),
+        ('rule = "stale-statistics"\ntable = "w"', "", ("--count",), True),
+        ('rule = "schema-drift"\ntable = "users"', "", (), True),
+    ],
+)
+def test_an_ignore_is_judged_where_its_finding_could_have_been_made(
+    bad: Shell, decision: str, queries: str, options: tuple[str, ...], unused: bool
+) -> None:
+    (bad.root / "src").mkdir()
+    bad.write("CREATE TABLE w (a PRIMARY KEY) WITHOUT ROWID")
+    file = bad.root / "db" / "queries" / "q.sql"
+    if queries:
+        file.write_text(f"{queries}\n")
+    else:
+        file.unlink()
+    ignore(bad, f'[[audit.ignore]]\n{decision}\nreason = "known"\n')
+    assert ("unused-ignore" in rules(bad, *options)) is unused
+
+
+def test_an_ignore_of_drift_that_could_not_be_looked_for_is_not_judged(bad: Shell) -> None:
+    ignore(bad, '[[audit.ignore]]\nrule = "schema-drift"\nreason = "by hand"\n')
+    bad.write("DROP TABLE d1_migrations")
+    assert "unused-ignore" not in rules(bad)
+
+
 def test_an_ignore_of_an_unknown_rule_is_refused_with_the_nearest(bad: Shell) -> None:
     ignore(bad, '[[audit.ignore]]\nrule = "foreign-key-without-indexes"\nreason = "r"\n')
     refused = bad("audit")

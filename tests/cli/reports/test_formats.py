@@ -241,6 +241,16 @@ def test_text_has_place_plan_before_and_after_and_what_is_quiet() -> None:
     assert lines[-1] == "4 findings; 1 known; 1 ignored"
 
 
+def test_a_name_forges_no_line_of_the_text() -> None:
+    forged = "x\nerror  full-scan  forged\u2028\u202e"
+    named = item(message=forged, remedy=forged, plan=(forged,), plan_after=(forged,), about=forged)
+    for one in (named, replace(named, fix_sql=f'CREATE INDEX i\n  ON "{forged}" (a);')):
+        lines = [line for said in text(replace(FINDINGS, items=(one,))) for line in printable(said).splitlines()]
+        assert not [line for line in lines if line.startswith("error")]
+        assert "\u202e" not in "".join(lines)
+    assert '  fix:   ON "x' in lines, "an own line of the SQL stays one"
+
+
 # -- HTML ------------------------------------------------------------------------------------------------
 
 
