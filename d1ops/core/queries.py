@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from d1ops.core import rules
 from d1ops.core.sql import decode, significant, split, tokens
 from d1ops.core.workload import names
 from d1ops.errors import ScriptError
@@ -157,6 +158,13 @@ def _count_parameters(statement: ScriptStatement) -> int:
         if not token.text.startswith("?"):
             raise _at(statement, token, f"D1 has no named parameters: {token.text}", "number them: ?1, ?2")
         highest = max(highest, int(token.text[1:]) if len(token.text) > 1 else highest + 1)
+        if highest > rules.MAX_PARAMETERS:
+            raise _at(
+                statement,
+                token,
+                f"D1 takes {rules.MAX_PARAMETERS} parameters at most, and this is number {highest}",
+                "pass a list as one parameter of JSON: IN (SELECT value FROM json_each(?1))",
+            )
     return highest
 
 

@@ -54,6 +54,7 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing() -> None:
         (b"SELECT 1;\n  CREATE TABLE t (a);", "CREATE is not a query", (2, 3)),
         (b"PRAGMA foreign_keys;", "PRAGMA is not a query", (1, 1)),
         (b"SELECT *\nFROM t WHERE a = :name;", "D1 has no named parameters: :name", (2, 18)),
+        (b"SELECT ?1,\n ?99999999999;", "D1 takes 100 parameters at most, and this is number 99999999999", (2, 2)),
         (b"-- name: a\n-- name: b\nSELECT 1;", "the query has two `-- name:` comments", (3, 1)),
         (b"-- name: a\nSELECT 1;\n-- name: a\nSELECT 2;", "the name 'a' is used twice", (4, 1)),
         (b"-- params: artist\nSELECT ?1;", "the parameters read 'artist'", (2, 1)),

@@ -107,6 +107,7 @@ def test_words_that_begin_like_sql_are_no_query_of_what_is_no_database(method: s
         ("const q = 'SELECT 1'; try {} catch (q) { db.prepare(q) }", "q has no constant value"),
         ("db['prepare'](f())", "it is the result of f()"),
         ("db.prepare(`SELECT * FROM t WHERE a = x'${a}'`)", "a blob literal is put together at run time"),
+        ("db.prepare('SELECT ?99999999999')", "it has more than the 100 parameters that D1 takes"),
         ("db.prepare(`SELECT X'00${a}'`)", "a blob literal is put together at run time"),
         ("db.prepare(`SELECT * FROM ${table}`)", "a name or a piece of SQL is put in at run time"),
         ("db.prepare(`SELECT * FROM t_${year} WHERE a = 1`)", "a name or a piece of SQL is put in at run time"),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from d1ops.core import rules
 from d1ops.core.engine import Engine
 from d1ops.core.queries import VERBS, Query
 from d1ops.core.sql import ScriptStatement, significant, split, tokens
@@ -241,6 +242,8 @@ def _filled(sql: str) -> tuple[str, int]:
                 raise Unknown("a name or a piece of SQL is put in at run time")
             highest += text.count(HOLE)
             text = text.replace(HOLE, "?")
+        if highest > rules.MAX_PARAMETERS:
+            raise Unknown(f"it has more than the {rules.MAX_PARAMETERS} parameters that D1 takes")
         if token.kind not in ("space", "comment"):
             seen.append(token)
         parts.append(text)
