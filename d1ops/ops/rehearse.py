@@ -157,9 +157,9 @@ def _rehearse_step(engine: Engine, step: Step, ledger: str, before: Schema, caus
     copied = {(table, column) for table in effect.anew for column in _columns(engine, "main", table)}
     # What the backup does not have yet cannot be compared with it.
     fresh = {part for part in effect.overwritten if part[1] not in _columns(engine, BEFORE, part[0])}
-    watched = sorted(copied | fresh)
     ours = {fold(name) for name in before.tables()}
-    counted = figures.count(engine, [*figures.figures(engine, ours), *figures.values(engine, watched)])
+    values = figures.values(engine, sorted(copied | effect.overwritten))
+    counted = figures.count(engine, [*figures.figures(engine, ours), *values])
     started, changed = engine.clock(), engine.connection.total_changes()
     functions: set[str] = set()
     with watching(engine, functions=functions) as written, watching_reach(engine) as depends_on:
@@ -174,10 +174,12 @@ def _rehearse_step(engine: Engine, step: Step, ledger: str, before: Schema, caus
             engine.run([ledger_change(ledger, step.kind, step.migration.file)])
         except Rejected as error:
             raise StatementRejected(f"{ledger} does not take the change of {step.label}: {error.text}") from None
-    now = figures.count(engine, [*figures.figures(engine, written), *figures.values(engine, watched)])
-    texts = (*(each.sql for each in statements), *(o.sql or "" for o in everything.objects))
+    texts = (*(each.sql for each in statements), *(o.sql or "" for o in everything.objects if fold(o.table) in written))
     triggers = sum(o.type == "trigger" for o in everything.objects)
     is_certain = not functions & figures.CHANCE_AND_TIME and not written & _unordinary(everything)
+    # Where the number of changed rows says nothing, that of the values does.
+    held = copied | (fresh if is_certain else effect.overwritten)
+    now = figures.count(engine, [*figures.figures(engine, written), *figures.values(engine, sorted(held))])
     return _Step(
         schema=after.users(ledger),
         reached=frozenset(written),

@@ -168,6 +168,17 @@ def test_what_was_written_since_is_not_overwritten(project: Project, script: str
     assert project.rows() == before
 
 
+def test_no_more_values_expire_than_in_the_rehearsal(project: Project) -> None:
+    project.write({"0004_expire.sql": "UPDATE users SET nick = NULL WHERE CAST(email AS INTEGER) < unixepoch();\n"})
+    project.run("UPDATE users SET email = '99999999999'")
+    prepared = migrate.prepare(project.workspace)
+    assert prepared.losses == ()
+    project.run("UPDATE users SET email = '1' WHERE id = 1")
+    with pytest.raises(TargetMoved, match=r"would take more of users\.nick than in the rehearsal \(2 -> 1"):
+        migrate.migrate(project.workspace, prepared, YES)
+    assert project.database.query("SELECT count(nick) FROM users").scalar() == 2
+
+
 def test_a_row_that_came_since_is_not_replaced(project: Project) -> None:
     project.write({"0004_notes.sql": "INSERT OR REPLACE INTO notes VALUES (9, 'default');\n"})
     prepared = migrate.prepare(project.workspace)
