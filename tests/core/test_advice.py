@@ -268,6 +268,25 @@ def test_an_index_that_costs_more_writes_than_it_saves_is_not_advised(engine: En
     assert advice(engine, "", log=log(10, 1_000_000)).indexes == ()
 
 
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+PAIRS = "SELECT count(*) FROM t x, t y WHERE x.b = y.b AND x.a = 1 AND y.a = 1"
+
+
+def test_indexes_are_found_beside_a_query_that_never_ends_and_none_that_lets_one_go_on_for_ever() -> None:
+    engine = Engine.memory()
+    with engine.unlimited():
+        engine.ask("CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b INT, c TEXT)")
+        engine.ask(f"INSERT INTO t {N.format(2000)} SELECT i, i > 5, i, 'c' FROM n")
+    workload = merge(parse_queries(f"SELECT c FROM t WHERE a = 0; {PAIRS}; {ENDLESS};".encode(), "q.sql"))
+    # Where a alone has an index, SQLite makes none on the fly for the pairs, and they take 24 million steps.
+    meter = EngineMeter(engine, time.perf_counter, most_steps=1_000_000)
+    with closing(engine):
+        found = advise(schema_of(engine), (), workload, (), Scratch(engine, meter, "generated"), ledger=LEDGER)
+    few, pairs, endless = found.effects
+    assert (few.is_mended, few.not_run, pairs.is_worse, pairs.not_run) == (True, None, False, None)
+    assert "instructions" in (endless.not_run or "")
+
+
 def test_money_follows_what_the_log_counted(engine: Engine) -> None:
     (query,) = parse_queries(b"SELECT * FROM posts WHERE author = ?1;", "")
     found = advice(engine, "", log=[Logged(query, Observed(31_000, 93_000_000.0, 0, 0, 31))])
