@@ -199,14 +199,17 @@ def _used(plan: Plan | None, dropped: set[str]) -> set[str]:
     return {tree.index for tree in plan.reads if tree.index is not None and tree.index in dropped} if plan else set()
 
 
-def _cost(plan: Plan) -> tuple[int, int, int, int]:
-    """Return what can only be worse when it is larger: whole reads, sorts, scans, and the comparisons not made."""
+def _cost(plan: Plan) -> tuple[int, ...]:
+    """Return what can only be worse when it is larger: whole reads, sorts, those of more than the last terms, scans,
+    and the comparisons and early ends that are not there."""
     lines = [line.strip() for line in plan.lines]
     return (
         len(plan.whole_reads),
         sum(line.startswith("USE TEMP B-TREE") for line in lines),
+        sum(line.startswith("USE TEMP B-TREE") and " LAST " not in line for line in lines),
         sum(line.startswith("SCAN ") or " AUTOMATIC " in line for line in lines),
         -sum(line.count("?") for line in lines),
+        -plan.early_ends,
     )
 
 
