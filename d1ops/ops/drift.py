@@ -10,7 +10,7 @@ from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.replay import replay_without_rows, run_script
 from d1ops.core.rules import is_reserved
 from d1ops.core.schema import Schema, diff
-from d1ops.core.sql import fold, quote_if_needed, significant, split
+from d1ops.core.sql import ended, fold, quote_if_needed, significant, split
 from d1ops.errors import StatementRejected, StructureRefused
 from d1ops.ops.rollback import require_files
 
@@ -79,7 +79,7 @@ class Mend:
         # The rule leaves a plain index alone, and an ignore that excuses nothing is a finding.
         if not all(sql.startswith(("DROP ", "CREATE INDEX ")) for sql in self.statements):
             heading += "-- d1ops: ignore if-not-exists it is meant to do nothing where nothing is missing\n"
-        return heading + "\n" + "\n\n".join(f"{statement};" for statement in self.statements) + "\n"
+        return heading + "\n" + "\n\n".join(map(ended, self.statements)) + "\n"
 
 
 UNDOES_NOTHING = (

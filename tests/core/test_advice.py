@@ -384,6 +384,24 @@ def test_an_index_is_not_dropped_where_a_query_would_get_a_warning() -> None:
     assert [key.partition(" ")[0] for key in told.new] == ["full-scan"]
 
 
+def test_an_index_whose_definition_ends_with_a_comment_is_dropped_and_made_again() -> None:
+    engine = Engine.memory()
+    with engine.unlimited():
+        engine.ask("CREATE TABLE t (id INTEGER PRIMARY KEY, a INT)")
+        engine.ask("CREATE INDEX i ON t (a)")
+        engine.ask("CREATE INDEX j ON t (a) -- by hand")
+    findings = audit(schema_of(engine), (), (), LEDGER).findings
+    (duplicate,) = [one for one in findings if one.rule == "duplicate-index"]
+    made = mend(schema_of(engine), (), (), LEDGER, findings, ())
+    assert made is not None
+    with engine.unlimited():
+        engine.ask(made.migration)
+        engine.ask(duplicate.rollback_sql or "")
+        engine.ask(made.migration)
+        engine.ask(made.rollback)
+    assert [one.key for one in audit(schema_of(engine), (), (), LEDGER).findings] == [one.key for one in findings]
+
+
 def test_a_proposal_that_does_more_than_indexes_is_left_to_a_person() -> None:
     engine = Engine.memory()
     with engine.unlimited():

@@ -16,7 +16,7 @@ from d1ops.core.audit.foreign_keys import judge_references
 from d1ops.core.audit.plans import PlanRefused, best_plan_of, trees_of
 from d1ops.core.mirror import build_mirror, load_statistics
 from d1ops.core.schema import Schema
-from d1ops.core.sql import fold, is_read, quote_if_needed, significant, unquote
+from d1ops.core.sql import ended, fold, is_read, quote_if_needed, significant, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -235,7 +235,7 @@ def findings(surplus: Sequence[Surplus], kind: Kind, rule: str, severity: Severi
             ),
             remedy="drop it: no foreign key and no known query reads more without it",
             fix_sql=f"DROP INDEX IF EXISTS {quote_if_needed(index.name)};",
-            rollback_sql=f"{index.sql};",
+            rollback_sql=ended(index.sql or ""),
             facts={"kept": one.kept, "is_unique": index.is_unique},
         )
 

@@ -15,7 +15,7 @@ from d1ops.core.audit.report import audit
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.replay import run_script
 from d1ops.core.schema import diff
-from d1ops.core.sql import quote_if_needed, read_script
+from d1ops.core.sql import ended, quote_if_needed, read_script
 from d1ops.errors import D1opsError, HumanNeeded, StatementRejected
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _changes(findings: Sequence[Finding]) -> list[Change]:
 def _apply(engine: Engine, sql: str) -> bool | None:
     """Run a proposal that does nothing but make or drop indexes; None for one that has nothing left to do, False for
     one that does more."""
-    statements = read_script(_ended(sql).encode(), "fix")
+    statements = read_script(ended(sql).encode(), "fix")
     before = schema_of(engine)
     trial = build_mirror(before.objects)
     try:
@@ -182,7 +182,7 @@ def _undo(before: Schema, after: Schema) -> list[str]:
     """Return the statements that bring the indexes back, those that were made last first."""
     had, has = before.by_key(), after.by_key()
     drops = [f"DROP INDEX IF EXISTS {quote_if_needed(o.name)};" for key, o in has.items() if key not in had]
-    makes = [f"{o.sql};" for key, o in had.items() if key not in has and o.sql is not None]
+    makes = [ended(o.sql) for key, o in had.items() if key not in has and o.sql is not None]
     return [*reversed(drops), *makes]
 
 
@@ -190,7 +190,7 @@ def _text(changes: Sequence[Change]) -> str:
     parts = ["-- Indexes that d1ops audit proposed; each was tried out.\n"]
     for change in changes:
         reasons = "".join(f"-- {_line(reason)}\n" for reason in change.reasons)
-        parts.append(f"{reasons}{_ended(change.sql)}\n")
+        parts.append(f"{reasons}{ended(change.sql)}\n")
     return "\n".join(parts)
 
 
@@ -200,10 +200,6 @@ def _rollback_text(statements: Sequence[str]) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _ended(sql: str) -> str:
-    return sql if sql.rstrip().endswith(";") else f"{sql};"
 
 
 def _prove(schema: Schema, statistics: Sequence[Row], texts: tuple[str, str], wanted: Schema) -> None:
