@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from d1ops.core.audit.advice.advise import Advice, Need, Scratch, advise
 from d1ops.core.audit.advice.candidates import Candidate, candidates_of
+from d1ops.core.audit.advice.changes import Change
 from d1ops.core.audit.advice.lab import Budget
-from d1ops.core.audit.advice.mend import Change, mend
+from d1ops.core.audit.advice.mend import mend
 from d1ops.core.audit.advice.money import Prices, bills
 from d1ops.core.audit.advice.samples import distinct_in, samples_of
 from d1ops.core.audit.advice.scratch import EngineMeter
