@@ -114,9 +114,13 @@ def advise(
     backup = backups.verify(workspace, wish.measure_on) if wish.measure_on is not None else None
     configured = settings.database.node_modules
     modules = module_roots(settings.project, settings.at(configured) if configured else None, os.environ)
+    healed = None
+    about = tuple(findings)
+    if wish.write_migration:
+        audited, about, healed = use_case.without_drift(workspace, audited, workload, findings, wish.least)
     workspace.tell("advice: trying indexes on a scratch database")
     budget = Budget(wish.max_indexes, wish.min_rows_saved, write_price=prices.write_price)
-    advice = use_case.advise(workspace, audited, workload, findings, modules=modules, backup=backup, budget=budget)
+    advice = use_case.advise(workspace, audited, workload, about, modules=modules, backup=backup, budget=budget)
     months = bills(advice.effects, prices)
     call.note(advice=document(advice, months, prices))
     lines = ["", *text(advice, months, prices)]
@@ -127,9 +131,10 @@ def advise(
             settings.catalog.migrations,
             audited,
             workload,
-            findings,
+            about,
             advice,
             wish.name,
+            healed=healed,
             everything=wish.advice,
             least=wish.least,
         )
@@ -240,6 +245,8 @@ def _money(months: Sequence[Bill], prices: Prices) -> list[str]:
 def _written(call: Call, written: Written | None) -> list[str]:
     if written is None:
         return ["nothing to mend: no migration written"]
+    if written.migration is None:
+        return ["no migration written", *(f"  left to you: {sql}" for sql in written.unmended)]
     lines = [f"migration: {written.migration}", f"rollback:  {written.rollback}"]
     lines += [f"  not in it, left to you: {sql}" for sql in written.unmended]
     return [

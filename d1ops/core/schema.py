@@ -196,6 +196,16 @@ def _by_comma(words: list[str]) -> list[list[str]]:
     return [part for part in parts if part]
 
 
+def if_not_exists(o: SchemaObject) -> str:
+    """Return an object's own text with IF NOT EXISTS, which stands behind the word that says what it is."""
+    sql = o.sql or ""
+    for token in significant(sql):
+        if token.upper == o.type.upper():
+            end = token.start + len(token.text)
+            return f"{sql[:end]} IF NOT EXISTS{sql[end:]}"
+    return sql
+
+
 # -- differences ---------------------------------------------------------------------------------------
 
 

@@ -137,6 +137,18 @@ def quote_text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def ended(sql: str) -> str:
+    """Return SQL with a semicolon at its end, which no comment hides: SQLite keeps the one that a definition ends with,
+    closed or not."""
+    found = list(tokens(sql))
+    if [token.kind for token in found if token.kind not in ("space", "comment")][-1:] == ["semicolon"]:
+        return sql
+    last = found[-1].text if found and found[-1].kind == "comment" else ""
+    if last.startswith("--"):
+        return f"{sql}\n;"
+    return f"{sql}*/;" if last and not _COMMENT_CLOSED.fullmatch(last) else f"{sql};"
+
+
 def is_read(sql: str) -> bool:
     """Return whether a statement cannot change the database, by its verb alone.
 

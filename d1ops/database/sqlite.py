@@ -22,7 +22,7 @@ import apsw
 
 from d1ops.core.binding import bind
 from d1ops.core.engine import Engine, Rejected
-from d1ops.core.sql import is_read, quote_identifier, quote_text, split
+from d1ops.core.sql import ended, is_read, quote_identifier, quote_text, split
 from d1ops.core.values import SAFE_INTEGER, Bookmark, Meta, Restored, Result, Statement
 from d1ops.database.base import Atomicity, Capabilities, Export, Target
 from d1ops.errors import ConfigError, NotFound, PrecisionLost, StatementRejected, Unreachable, UsageError
@@ -360,13 +360,13 @@ def _dump(engine: Engine) -> Iterator[str]:
         elif name.lower().startswith(("_cf_", "sqlite_")):
             continue
         else:
-            yield f"{sql!s};"
+            yield ended(str(sql))
         yield from _inserts(engine, name)
     for (sql,) in engine.ask(
         "SELECT sql FROM sqlite_schema WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL"
         " ORDER BY type, rowid"
     ):
-        yield f"{sql!s};"
+        yield ended(str(sql))
 
 
 def _inserts(engine: Engine, table: str) -> Iterator[str]:

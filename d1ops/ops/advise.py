@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.advice import advise as core
 from d1ops.core.audit.advice.advise import Need, workload_tables
-from d1ops.core.audit.advice.mend import Change, mend
+from d1ops.core.audit.advice.changes import Change
+from d1ops.core.audit.advice.heal import Healed, heal
+from d1ops.core.audit.advice.mend import mend
 from d1ops.core.audit.finding import Severity
-from d1ops.core.audit.rules import defeated_index, foreign_key_without_index
+from d1ops.core.audit.report import audit
+from d1ops.core.audit.rules import defeated_index, foreign_key_without_index, schema_drift
 from d1ops.core.ledger import State
 from d1ops.errors import UsageError
 from d1ops.ops.look import look
@@ -34,10 +37,11 @@ NAME = "audit_indexes"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A migration and its rollback as they were written, and the keys of the findings that they mend."""
+    """A migration and its rollback as they were written, None where all is left to a person, and the keys of the
+    findings that they mend."""
 
-    migration: str
-    rollback: str
+    migration: str | None
+    rollback: str | None
     statements: tuple[str, ...]
     mended: tuple[str, ...]
     unmended: tuple[str, ...]
@@ -69,6 +73,20 @@ def advise(
         return core.advise(schema, statistics, workload, needs, scratch, ledger=ledger, budget=budget)
 
 
+def without_drift(
+    workspace: Workspace, audited: Audited, workload: Workload, findings: Sequence[Finding], least: Severity
+) -> tuple[Audited, tuple[Finding, ...], Healed]:
+    """Return what a migration is to be written for: the target with the indexes that its migrations make, and those of
+    `findings` that are still there. Raises HumanNeeded when an object of the schema cannot be rebuilt."""
+    drift = [one for one in findings if one.rule == schema_drift.ID and one.severity.rank >= least.rank]
+    healed = heal(audited.schema, audited.expected, drift)
+    if healed.schema == audited.schema:
+        return audited, tuple(one for one in findings if one.rule != schema_drift.ID), healed
+    report = audit(healed.schema, audited.statistics, workload.queries, workspace.ledger)
+    still = {one.key for one in report.findings}
+    return replace(audited, schema=healed.schema), tuple(one for one in findings if one.key in still), healed
+
+
 def write_migration(
     workspace: Workspace,
     project: Path,
@@ -79,6 +97,7 @@ def write_migration(
     advice: Advice,
     name: str | None,
     *,
+    healed: Healed | None = None,
     everything: bool = False,
     least: Severity = Severity.WARNING,
 ) -> Written | None:
@@ -86,6 +105,7 @@ def write_migration(
 
     It mends `findings`: the advised indexes for the foreign keys and queries that they are about, or with `everything`
     all that is advised, and what else those of at least the severity `least` propose, within the budget of the advice.
+    First comes what `healed` does; `audited` and `findings` are then those of `without_drift`.
 
     No file is overwritten. Raises UsageError while migrations are pending, because the audit does not know what they
     do, and for a name that is no file's; HumanNeeded when the migration does not mend what it should.
@@ -117,9 +137,11 @@ def write_migration(
         and finding.severity.rank >= least.rank
         and not (finding.rule == defeated_index.ID and finding.table in full)
     ]
-    made = mend(audited.schema, audited.statistics, workload.queries, workspace.ledger, wanted, advised)
+    made = mend(audited.schema, audited.statistics, workload.queries, workspace.ledger, wanted, advised, healed=healed)
     if made is None:
         return None
+    if not made.statements:
+        return Written(None, None, (), (), made.unmended)
     numbers = [(migration.number, len(migration.label)) for migration in workspace.catalog.migrations]
     number = max((each for each, _ in numbers), default=0) + 1
     label = str(number).zfill(max((width for _, width in numbers), default=4))

@@ -44,6 +44,8 @@ class Audited:
     statistics: tuple[Row, ...]
     rows: Mapping[str, int]
     """The rows of the tables, as far as they are known."""
+    expected: Schema | None = None
+    """The schema that the applied migrations build, None where nobody can say."""
 
 
 def audit(
@@ -77,7 +79,7 @@ def audit(
     requests = database.requests - before
     report = core.judge(subject)
     schema, rows = seen.mirrored.schema, subject.row_estimates
-    return Audited(database.target, report, requests, schema, seen.statistics, rows)
+    return Audited(database.target, report, requests, schema, seen.statistics, rows, subject.expected)
 
 
 # -- what is decided beside the target -------------------------------------------------------------------

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.replay import replay_without_rows, run_script
 from d1ops.core.rules import is_reserved
-from d1ops.core.schema import Schema, diff
-from d1ops.core.sql import fold, quote_if_needed, significant, split
+from d1ops.core.schema import Schema, diff, if_not_exists
+from d1ops.core.sql import ended, fold, quote_if_needed, split
 from d1ops.errors import StatementRejected, StructureRefused
 from d1ops.ops.rollback import require_files
 
 if TYPE_CHECKING:
-    from d1ops.core.schema import Difference, SchemaObject
+    from d1ops.core.schema import Difference
     from d1ops.ops.look import Look
     from d1ops.ops.workspace import Workspace
 
@@ -79,7 +79,7 @@ class Mend:
         # The rule leaves a plain index alone, and an ignore that excuses nothing is a finding.
         if not all(sql.startswith(("DROP ", "CREATE INDEX ")) for sql in self.statements):
             heading += "-- d1ops: ignore if-not-exists it is meant to do nothing where nothing is missing\n"
-        return heading + "\n" + "\n\n".join(f"{statement};" for statement in self.statements) + "\n"
+        return heading + "\n" + "\n\n".join(map(ended, self.statements)) + "\n"
 
 
 UNDOES_NOTHING = (
@@ -108,7 +108,7 @@ def mend(found: Drift, target: Schema) -> Mend:
     dropped = [*extra, *(d for d in made if d.change == "different")]
     statements = [_drop(d) for d in sorted(dropped, key=lambda d: order[d.label.partition(" ")[0]])]
     by_label = {d.label: d for d in made}
-    statements += [_create(o) for o in found.expected.objects if o.label in by_label and o.sql]
+    statements += [if_not_exists(o) for o in found.expected.objects if o.label in by_label and o.sql]
     if not statements:
         raise StructureRefused(
             f"no migration that does nothing elsewhere brings this back: {', '.join(left) or 'there is no drift'}",
@@ -135,13 +135,3 @@ def _after(schema: Schema, text: str) -> Schema:
 def _drop(difference: Difference) -> str:
     kind, _, name = difference.label.partition(" ")
     return f"DROP {kind.upper()} IF EXISTS {quote_if_needed(name)}"
-
-
-def _create(o: SchemaObject) -> str:
-    """The object's own text with IF NOT EXISTS, which stands behind the word that says what it is."""
-    sql = o.sql or ""
-    for token in significant(sql):
-        if token.upper == o.type.upper():
-            end = token.start + len(token.text)
-            return f"{sql[:end]} IF NOT EXISTS{sql[end:]}"
-    return sql

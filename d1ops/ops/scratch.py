@@ -16,10 +16,11 @@ from d1ops.core.audit.advice.advise import Scratch
 from d1ops.core.audit.advice.scratch import Cost, EngineMeter, NotRun
 from d1ops.core.mirror import build_mirror
 from d1ops.core.rows import generate
+from d1ops.core.rules import MAX_REQUEST_SECONDS
 from d1ops.core.sql import fold
 from d1ops.core.values import Statement
 from d1ops.database.sqlite import open_copy
-from d1ops.errors import ConfigError, DatabaseError, StatementRejected, Unreachable
+from d1ops.errors import ConfigError, DatabaseError, StatementRejected, UnexpectedResponse, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,6 +68,8 @@ class DatabaseMeter:
                 _, result = self._database.trial((DEFER, statement), lossy=True)
             except StatementRejected as error:
                 raise NotRun(error.text) from None
+            except UnexpectedResponse as error:  # It took too long, or more memory than a Worker has.
+                raise NotRun(str(error)) from None
             meta = result.meta
             runs.append((meta.rows_read or 0, meta.rows_written or 0, meta.duration_seconds))
         return Cost.of(runs)
@@ -222,7 +225,7 @@ def _workerd(engine: Engine, state: Path, modules: Sequence[Path]) -> WorkerdDat
     file.parent.mkdir(parents=True, mode=0o700)
     file.write_bytes(engine.serialize())
     try:
-        database = WorkerdDatabase("scratch", state, modules)
+        database = WorkerdDatabase("scratch", state, modules, timeout_seconds=MAX_REQUEST_SECONDS)
         database.query("SELECT 1")
     except (ConfigError, Unreachable, DatabaseError):
         return None

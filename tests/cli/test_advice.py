@@ -86,6 +86,52 @@ def test_the_advice_is_readable_and_says_how_it_was_measured(coded: Shell) -> No
     assert f"on backup {backup}" in coded("audit", "--from-source", "src", "--advice", "--measure-on", backup).out
 
 
+TABLE = "CREATE TABLE m (id INTEGER PRIMARY KEY, user_id TEXT NOT NULL REFERENCES users (id), n TEXT);\n"
+
+
+@pytest.mark.parametrize(
+    ("index", "by_hand"),
+    [
+        ("CREATE INDEX m_u ON m (user_id) -- of users\n;", "SELECT 1"),
+        ("CREATE INDEX m_u ON m (user_id);", "CREATE INDEX m_u ON m (user_id COLLATE NOCASE) -- by hand"),
+    ],
+    ids=["missing", "different"],
+)
+def test_an_index_that_was_lost_by_hand_is_made_again_and_none_beside_it(
+    filled: Shell, index: str, by_hand: str
+) -> None:
+    filled.migration("0004_m.sql", f"{TABLE}{index} CREATE INDEX r ON reviews (user_id);")
+    filled.ok("migrate", "--yes")
+    filled.write("DROP INDEX m_u", by_hand)
+    written = filled("audit", "--write-migration", "--format", "json").json["migration"]
+    assert {key.partition(" ")[0] for key in written["mended"]} == {"foreign-key-without-index", "schema-drift"}
+    assert not [sql for sql in written["statements"] if "idx_m" in sql]
+    assert "0005  audit_indexes  safe " in filled("check").out, "elsewhere it does nothing"
+    filled.ok("migrate", "--yes")
+    assert "0 findings" in filled.ok("audit").out
+    filled.ok("rollback", "0005", "--yes")
+    assert "0 findings" in filled.ok("audit").out, "an older migration makes it"
+
+
+@pytest.mark.parametrize(
+    ("index", "by_hand", "left"),
+    [
+        ("UNIQUE INDEX m_u", "DROP INDEX m_u", "CREATE UNIQUE INDEX IF NOT EXISTS m_u ON m (user_id);"),
+        ("INDEX m_u", "CREATE INDEX m_v ON m (user_id)", "DROP INDEX IF EXISTS m_v;"),
+    ],
+    ids=["unique", "extra"],
+)
+def test_what_rows_or_other_databases_decide_is_left_to_a_person(
+    filled: Shell, index: str, by_hand: str, left: str
+) -> None:
+    filled.migration("0004_m.sql", f"{TABLE}CREATE {index} ON m (user_id); CREATE INDEX r ON reviews (user_id);")
+    filled.ok("migrate", "--yes")
+    filled.write(by_hand)
+    ended = filled("audit", "--write-migration")
+    assert ended.out.endswith(f"\nno migration written\n  left to you: {left}\n")
+    assert not list((filled.root / "db" / "migrations").glob("0005*"))
+
+
 def test_what_the_advice_makes_worse_is_said(filled: Shell) -> None:
     filled.migration(
         "0004_pairs.sql",

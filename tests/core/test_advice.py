@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from d1ops.core.audit.advice.advise import Advice, Need, Scratch, advise
 from d1ops.core.audit.advice.candidates import Candidate, candidates_of
+from d1ops.core.audit.advice.changes import Change
 from d1ops.core.audit.advice.lab import Budget
-from d1ops.core.audit.advice.mend import Change, mend
+from d1ops.core.audit.advice.mend import mend
 from d1ops.core.audit.advice.money import Prices, bills
 from d1ops.core.audit.advice.samples import distinct_in, samples_of
 from d1ops.core.audit.advice.scratch import EngineMeter
@@ -268,6 +269,25 @@ def test_an_index_that_costs_more_writes_than_it_saves_is_not_advised(engine: En
     assert advice(engine, "", log=log(10, 1_000_000)).indexes == ()
 
 
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+PAIRS = "SELECT count(*) FROM t x, t y WHERE x.b = y.b AND x.a = 1 AND y.a = 1"
+
+
+def test_indexes_are_found_beside_a_query_that_never_ends_and_none_that_lets_one_go_on_for_ever() -> None:
+    engine = Engine.memory()
+    with engine.unlimited():
+        engine.ask("CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b INT, c TEXT)")
+        engine.ask(f"INSERT INTO t {N.format(2000)} SELECT i, i > 5, i, 'c' FROM n")
+    workload = merge(parse_queries(f"SELECT c FROM t WHERE a = 0; {PAIRS}; {ENDLESS};".encode(), "q.sql"))
+    # Where a alone has an index, SQLite makes none on the fly for the pairs, and they take 24 million steps.
+    meter = EngineMeter(engine, time.perf_counter, most_steps=1_000_000)
+    with closing(engine):
+        found = advise(schema_of(engine), (), workload, (), Scratch(engine, meter, "generated"), ledger=LEDGER)
+    few, pairs, endless = found.effects
+    assert (few.is_mended, few.not_run, pairs.is_worse, pairs.not_run) == (True, None, False, None)
+    assert "instructions" in (endless.not_run or "")
+
+
 def test_money_follows_what_the_log_counted(engine: Engine) -> None:
     (query,) = parse_queries(b"SELECT * FROM posts WHERE author = ?1;", "")
     found = advice(engine, "", log=[Logged(query, Observed(31_000, 93_000_000.0, 0, 0, 31))])
@@ -363,6 +383,24 @@ def test_an_index_is_not_dropped_where_a_query_would_get_a_warning() -> None:
     told = mend(schema_of(engine), (), queries, LEDGER, (), [drops])
     assert told is not None
     assert [key.partition(" ")[0] for key in told.new] == ["full-scan"]
+
+
+def test_an_index_whose_definition_ends_with_a_comment_is_dropped_and_made_again() -> None:
+    engine = Engine.memory()
+    with engine.unlimited():
+        engine.ask("CREATE TABLE t (id INTEGER PRIMARY KEY, a INT)")
+        engine.ask("CREATE INDEX i ON t (a)")
+        engine.ask("CREATE INDEX j ON t (a) -- by hand")
+    findings = audit(schema_of(engine), (), (), LEDGER).findings
+    (duplicate,) = [one for one in findings if one.rule == "duplicate-index"]
+    made = mend(schema_of(engine), (), (), LEDGER, findings, ())
+    assert made is not None
+    with engine.unlimited():
+        engine.ask(made.migration)
+        engine.ask(duplicate.rollback_sql or "")
+        engine.ask(made.migration)
+        engine.ask(made.rollback)
+    assert [one.key for one in audit(schema_of(engine), (), (), LEDGER).findings] == [one.key for one in findings]
 
 
 def test_a_proposal_that_does_more_than_indexes_is_left_to_a_person() -> None:

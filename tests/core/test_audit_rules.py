@@ -100,6 +100,31 @@ def test_an_index_whose_order_a_known_query_uses_is_not_surplus() -> None:
     assert not found(script, "prefix-index", "SELECT * FROM t INDEXED BY i WHERE d = ?1;")
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT max(id) FROM t WHERE d = ?1;",
+        "SELECT min(id) FROM t WHERE d = ?1;",
+        "SELECT a, (SELECT max(id) FROM t WHERE d = o.a) FROM t AS o;",
+    ],
+)
+def test_an_index_by_whose_order_a_known_query_ends_early_is_not_surplus(query: str) -> None:
+    script = T + "CREATE INDEX i ON t (d); CREATE INDEX j ON t (d, a);"
+    others = "SELECT b FROM t WHERE d = ?1 AND a > ?2; SELECT max(a) FROM t WHERE d = ?1;"
+    assert found(script, "prefix-index", others)
+    assert not found(script, "prefix-index", others + query)
+    assert not found(script, "unused-index", others + query)
+    twice = T + "CREATE INDEX i ON t (d); CREATE INDEX j ON t (d);"
+    assert found(twice, "duplicate-index", query), "each does it as well"
+
+
+def test_an_index_by_which_rows_are_all_but_sorted_is_not_surplus() -> None:
+    script = "CREATE TABLE w (a, b, c, p, q, PRIMARY KEY (p, q)) WITHOUT ROWID;"
+    script += "CREATE INDEX i ON w (a); CREATE INDEX j ON w (a, b);"
+    assert found(script, "prefix-index", "SELECT c FROM w WHERE a = ?1;")
+    assert not found(script, "prefix-index", "SELECT c FROM w WHERE a = ?1 ORDER BY p, b LIMIT 1;")
+
+
 def test_a_unique_index_that_a_foreign_key_points_at_is_kept() -> None:
     script = (
         "CREATE TABLE p (a TEXT); CREATE INDEX i ON p (a); CREATE UNIQUE INDEX j ON p (a);"

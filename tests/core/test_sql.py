@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from d1ops.core import rules
 from d1ops.core.sql import (
     decode,
+    ended,
     is_read,
     normalise_newlines,
     quote_identifier,
@@ -140,6 +141,17 @@ def is_inside(error: ScriptError, text: str) -> bool:
 
 
 # -- splitting -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "end", ["", ";", " ; -- done", " -- by hand", " -- by hand\n", " /* by hand", " /*/", "/* a */", "--"]
+)
+def test_an_ended_definition_is_one_whole_statement(end: str) -> None:
+    trigger = "CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END"
+    for sql in ("CREATE INDEX i ON t (a)", trigger):
+        (whole,) = split(ended(sql + end))
+        assert next(tokens(whole.sql)).text == "CREATE"
+        assert ended(ended(sql + end)) == ended(sql + end)
 
 
 @given(scripts())

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from d1ops.core.sql import split
 from d1ops.core.values import Bookmark, Param, Statement
 from d1ops.database.sqlite import SqliteDatabase, open_copy
 from d1ops.errors import ConfigError, D1opsError, NotFound, ScriptError, StatementRejected, Unreachable
@@ -36,6 +37,14 @@ def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "state" / "dev.sqlite"
+
+
+def test_an_export_has_every_definition_whole(database: SqliteDatabase) -> None:
+    for sql in ("CREATE TABLE t (a TEXT)", "CREATE INDEX i ON t (a) -- by a", "CREATE INDEX j ON t (a)"):
+        database.query(sql)
+    sink = BytesIO()
+    database.export(sink)
+    assert [each.verb for each in split(sink.getvalue().decode())] == ["PRAGMA", "CREATE", "CREATE", "CREATE"]
 
 
 # -- the file --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ import pytest
 
 from d1ops.core.audit.advice.advise import Scratch
 from d1ops.core.audit.advice.advise import advise as advise_on
-from d1ops.core.audit.advice.scratch import NotRun
+from d1ops.core.audit.advice.scratch import EngineMeter, NotRun
 from d1ops.core.engine import Engine
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.queries import parse_queries
@@ -259,6 +261,47 @@ def test_a_broken_foreign_key_stops_no_measurement_and_other_refusals_are_said(m
             scratch.meter.measure([Statement("UPDATE parent SET id = 1")])
         kept = scratch.engine.count("parent")
     assert kept == 40
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT {} FROM n"
+
+
+@pytest.mark.parametrize(
+    "sql", [ENDLESS.format("count(*)"), ENDLESS.format("i"), f"INSERT INTO t {ENDLESS.format('i')}"]
+)
+def test_a_query_that_never_ends_is_stopped(sql: str) -> None:
+    with closing(Engine.memory()) as engine:
+        engine.ask("CREATE TABLE t (a INT)")
+        meter = EngineMeter(engine, time.perf_counter, most_steps=1_000_000)
+        with pytest.raises(NotRun, match="more than 1,000,000 instructions"):
+            meter.measure([Statement(sql)])
+        assert meter.measure([Statement("INSERT INTO t VALUES (1)")]).rows_written == 1, (
+            "the next one has all its steps"
+        )
+        assert engine.count("t") == 0
+
+
+def test_a_query_that_never_ends_is_stopped_on_workerd(tmp_path: Path) -> None:
+    with closing(WorkerdDatabase("scratch", tmp_path, (MODULES,), timeout_seconds=1.0)) as database:
+        database.query("CREATE TABLE t (a INT)")
+        with pytest.raises(NotRun, match="no answer within 1 s"):
+            DatabaseMeter(database).measure([Statement(ENDLESS.format("count(*)"))])
+        assert database.query("SELECT count(*) FROM t").scalar() == 0, "it runs again, with what it held"
+
+
+def test_a_signal_gets_through_while_a_query_is_measured() -> None:
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    try:
+        with closing(Engine.memory()) as engine:
+            meter = EngineMeter(engine, time.perf_counter, most_steps=10**15)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.01)
+            with pytest.raises(KeyboardInterrupt):
+                meter.measure([Statement(ENDLESS.format("count(*)"))])
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def test_generated_rows_follow_statistics_or_the_place_among_the_tables(small: Project) -> None:

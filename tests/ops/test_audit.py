@@ -99,7 +99,11 @@ def test_the_target_is_compared_with_what_its_migrations_build(database: SqliteD
     assert (audited.requests, audited.report.findings, audited.report.summary.drift_checked) == (2, (), True)
     run(database, "DROP INDEX t_k")
     (finding,) = audit(database, (), "d1_migrations", read_catalog=lambda: catalog(MIGRATIONS)).report.findings
-    assert (finding.rule, finding.index, finding.fix_sql) == ("schema-drift", "t_k", "CREATE INDEX t_k ON t (k);")
+    assert (finding.rule, finding.index, finding.fix_sql) == (
+        "schema-drift",
+        "t_k",
+        "CREATE INDEX IF NOT EXISTS t_k ON t (k);",
+    )
 
 
 def test_drift_is_not_looked_for_where_nobody_can_replay(database: SqliteDatabase) -> None:

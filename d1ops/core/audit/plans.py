@@ -53,12 +53,16 @@ class WholeRead:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of a query. `lines` are indented by two spaces a level; `reads` are the b-trees that it looks into."""
+    """The plan of a query. `lines` are indented by two spaces a level; `reads` are the b-trees that it looks into.
+
+    `early_ends` counts the loops that min() and max() leave once they have a value, which no line tells.
+    """
 
     lines: tuple[str, ...]
     whole_reads: tuple[WholeRead, ...]
     aggregates: bool
     reads: frozenset[Tree] = frozenset()
+    early_ends: int = 0
 
 
 class PlanRefused(Exception):
@@ -110,6 +114,7 @@ def plan_of(engine: Engine, sql: str, parameters: int, trees: Mapping[int, Tree]
         whole_reads=tuple(read for program in _programs(steps) for read in _whole_reads(program, trees)),
         aggregates=any(step.opcode in ("AggStep", "Count") for step in steps),
         reads=frozenset(_reads(steps, trees)),
+        early_ends=sum(_ends_early(step, after) for step, after in pairwise(steps)),
     )
 
 
@@ -310,9 +315,13 @@ def _repeats(body: Sequence[_Step]) -> bool:
     min() and max() of an indexed column leave the loop after its first entry with a Goto in front of a Next that
     nothing reaches; a condition that passes over entries jumps to that Next.
     """
-    if len(body) < 2 or body[-2].opcode != "Goto":
+    if len(body) < 2 or not _ends_early(body[-2], body[-1]):
         return bool(body)
     return any(_jumps(inner, body[-1]) for inner in body[:-2])
+
+
+def _ends_early(step: _Step, after: _Step) -> bool:
+    return step.opcode == "Goto" and after.opcode in ("Next", "Prev") and step.p2 > after.address
 
 
 def _filters(body: Sequence[_Step]) -> bool:

@@ -16,7 +16,7 @@ from d1ops.core.audit.foreign_keys import judge_references
 from d1ops.core.audit.plans import PlanRefused, best_plan_of, trees_of
 from d1ops.core.mirror import build_mirror, load_statistics
 from d1ops.core.schema import Schema
-from d1ops.core.sql import fold, is_read, quote_if_needed, significant, unquote
+from d1ops.core.sql import ended, fold, is_read, quote_if_needed, significant, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -199,14 +199,17 @@ def _used(plan: Plan | None, dropped: set[str]) -> set[str]:
     return {tree.index for tree in plan.reads if tree.index is not None and tree.index in dropped} if plan else set()
 
 
-def _cost(plan: Plan) -> tuple[int, int, int, int]:
-    """Return what can only be worse when it is larger: whole reads, sorts, scans, and the comparisons not made."""
+def _cost(plan: Plan) -> tuple[int, ...]:
+    """Return what can only be worse when it is larger: whole reads, sorts, those of more than the last terms, scans,
+    and the comparisons and early ends that are not there."""
     lines = [line.strip() for line in plan.lines]
     return (
         len(plan.whole_reads),
         sum(line.startswith("USE TEMP B-TREE") for line in lines),
+        sum(line.startswith("USE TEMP B-TREE") and " LAST " not in line for line in lines),
         sum(line.startswith("SCAN ") or " AUTOMATIC " in line for line in lines),
         -sum(line.count("?") for line in lines),
+        -plan.early_ends,
     )
 
 
@@ -232,7 +235,7 @@ def findings(surplus: Sequence[Surplus], kind: Kind, rule: str, severity: Severi
             ),
             remedy="drop it: no foreign key and no known query reads more without it",
             fix_sql=f"DROP INDEX IF EXISTS {quote_if_needed(index.name)};",
-            rollback_sql=f"{index.sql};",
+            rollback_sql=ended(index.sql or ""),
             facts={"kept": one.kept, "is_unique": index.is_unique},
         )
 

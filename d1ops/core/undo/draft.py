@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from d1ops.core.engine import Rejected
 from d1ops.core.schema import Schema, difference_of
-from d1ops.core.sql import fold, quote_if_needed, tokens
+from d1ops.core.sql import ended, fold, quote_if_needed
 from d1ops.core.tables import dependants, is_circular, parents_first, read_links, read_tables
 from d1ops.core.trial import opened, user_schema
 from d1ops.core.undo.definitions import column_texts
@@ -64,14 +64,8 @@ class Draft:
         parts = ["".join(f"-- {line}\n" for line in heading)] if heading else []
         for block in self.blocks:
             comment = "".join(f"-- {line}\n" for line in block.comment.splitlines())
-            parts.append(comment + "\n\n".join(map(_ended, block.statements)) + "\n")
+            parts.append(comment + "\n\n".join(map(ended, block.statements)) + "\n")
         return "\n".join(parts)
-
-
-def _ended(sql: str) -> str:
-    """End a statement with a semicolon that no comment at its end hides."""
-    last = list(tokens(sql))[-1]
-    return f"{sql}\n;" if last.kind == "comment" else f"{sql};"
 
 
 def draft(now: bytes, wanted: bytes, lineage: Lineage, *, first: Sequence[str] = (), clear: bool = False) -> Draft:

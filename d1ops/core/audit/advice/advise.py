@@ -291,7 +291,7 @@ def _effect(lab: Lab, number: int, entry: Entry, indexes: Indexes, names: Mappin
         seconds_after=seconds_after,
         indexes=tuple(names[one] for one in sorted(lab.used(number, indexes), key=lambda one: names[one])),
         observed=entry.observed,
-        not_run=lab.reason(number),
+        not_run=None if known else lab.reason(number),
     )
 
 

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 LEAST_ESTIMATED_ROWS = 10.0
 """An estimate is not better than that."""
 
+UNFINISHED_ROWS = 1e9
+"""What a query is taken to read under indexes with which it does not run, and without which it does: more than any that
+ends."""
+
 _NAME = "d1ops_candidate_"
 _NAMED = re.compile(rf" INDEX ({_NAME}\d+_)")
 
@@ -164,7 +168,10 @@ class Lab:
         return self._plan(number, indexes).used
 
     def cost(self, number: int, indexes: Indexes) -> Cost | None:
-        """Return what a task costs, None where it cannot run."""
+        """Return what a task costs, None where it cannot run. One that cannot run without any index is not run again:
+        nobody could say what it gains."""
+        if number in self._reasons and indexes is not NONE and self.cost(number, NONE) is None:
+            return None
         task, planned = self.tasks[number], self._plan(number, indexes)
         written = indexes.on(task.written) if task.counts_writes else frozenset()
         key = (number, planned.shape, written)
@@ -201,10 +208,9 @@ class Lab:
 
     def price(self, number: int, indexes: Indexes) -> float:
         """Return what all executions of a task cost, in rows read."""
-        cost = self.cost(number, indexes)
+        task, cost = self.tasks[number], self.cost(number, indexes)
         if cost is None:
-            return 0.0
-        task = self.tasks[number]
+            return 0.0 if self.cost(number, NONE) is None else task.weight * UNFINISHED_ROWS
         writes = cost.rows_written * self.budget.write_price if task.counts_writes else 0.0
         return task.weight * (cost.rows_read + writes)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 STEPS_A_ROW = 7
 """Instructions that SQLite runs for a row that it reads, about: 4 for a count, 8 for one that is returned."""
+MOST_STEPS = 100_000_000
+"""A query is stopped after so many instructions, which take SQLite one to four seconds; D1 stops it after 30. A number
+of instructions is the same on every machine."""
+STEPS_BETWEEN_LOOKS = 100_000
+"""A signal waits for so many: Python handles it only while SQLite calls back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,8 @@ class Cost:
 
 
 class NotRun(Exception):
-    """A query does not run on the scratch database; the text is the engine's."""
+    """A query does not run on the scratch database, or does not end; the text says why, in the engine's words where it
+    has some."""
 
 
 class Meter(Protocol):
@@ -66,14 +73,15 @@ class Meter(Protocol):
 
 
 class EngineMeter:
-    """Counts on an engine in memory, approximately."""
+    """Counts on an engine in memory, approximately. A query that takes more than `most_steps` is stopped."""
 
     name = "sqlite"
     is_exact = False
 
-    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float], *, most_steps: int = MOST_STEPS) -> None:
         self._engine = engine
         self._clock = clock
+        self._most_steps = most_steps
         self._steps: Counter[str] = Counter()
         self._engine.connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, self._note)
 
@@ -93,13 +101,28 @@ class EngineMeter:
                 self._steps.clear()
                 before, started = self._engine.connection.total_changes(), self._clock()
                 try:
-                    rows = len(self._engine.ask(statement.sql, statement.params))
+                    rows = self._run(statement)
+                except apsw.InterruptError:
+                    raise NotRun(f"it takes more than {self._most_steps:,} instructions of SQLite") from None
                 except (apsw.Error, UnicodeDecodeError) as error:
                     raise NotRun(str(error)) from None
                 seconds = self._clock() - started
                 changes = self._engine.connection.total_changes() - before
                 runs.append((self._rows_read(statement, rows), changes, seconds))
         return Cost.of(runs)
+
+    def _run(self, statement: Statement) -> int:
+        """Run a query and return the number of its rows, of which none is kept."""
+        connection = self._engine.connection
+        looks = count(1)
+        connection.set_progress_handler(
+            lambda: next(looks) * STEPS_BETWEEN_LOOKS > self._most_steps, STEPS_BETWEEN_LOOKS
+        )
+        try:
+            with self._engine.free():
+                return sum(1 for _ in connection.execute(statement.sql, statement.params or None))
+        finally:
+            connection.set_progress_handler(None)
 
     def _rows_read(self, statement: Statement, rows: int) -> int:
         scanned = self._steps["SQLITE_STMTSTATUS_FULLSCAN_STEP"]
@@ -117,8 +140,10 @@ class EngineMeter:
         try:
             yield
         finally:
-            self._engine.ask("ROLLBACK TO d1ops_scratch")
-            self._engine.ask("RELEASE d1ops_scratch")
+            # SQLite itself has rolled back a write that was stopped, and an INSERT OR ROLLBACK that failed.
+            if self._engine.connection.in_transaction:
+                self._engine.ask("ROLLBACK TO d1ops_scratch")
+                self._engine.ask("RELEASE d1ops_scratch")
 
 
 def drop_index(name: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Finding, Rule, Severity
-from d1ops.core.schema import diff
-from d1ops.core.sql import quote_if_needed
+from d1ops.core.schema import diff, if_not_exists
+from d1ops.core.sql import ended, quote_if_needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,10 +55,11 @@ def _finding(change: str, wanted: SchemaObject | None, there: SchemaObject | Non
 def _fix(change: str, wanted: SchemaObject | None, there: SchemaObject | None) -> tuple[str | None, str | None]:
     """Return what gives the target the index of its migrations, and what takes that back."""
     drop = [f"DROP INDEX IF EXISTS {quote_if_needed(o.name)};" for o in (there or wanted,) if o]
-    make, restore = (f"{o.sql};" if o and o.sql else None for o in (wanted, there))
+    make, restore = (ended(o.sql) if o and o.sql else None for o in (wanted, there))
     match change:
-        case "missing":
-            return make, drop[0]
+        case "missing" if wanted is not None:
+            # In a migration it then does nothing where the index is.
+            return ended(if_not_exists(wanted)), drop[0]
         case "different":
             return f"{drop[0]}\n{make}", f"{drop[0]}\n{restore}"
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from d1ops.core.audit.finding import Finding, Rule, Severity
-from d1ops.core.sql import quote_if_needed
+from d1ops.core.sql import ended, quote_if_needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def find(subject: Subject) -> Iterator[Finding]:
                 ),
                 remedy="add the query that needs it to the folder of queries, or drop it",
                 fix_sql=f"DROP INDEX IF EXISTS {quote_if_needed(index.name)};",
-                rollback_sql=f"{index.sql};",
+                rollback_sql=ended(index.sql or ""),
                 facts={"queries": len(subject.queries)},
             )
 
