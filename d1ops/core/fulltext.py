@@ -1,0 +1,121 @@
+"""FTS5 indexes: where their text is, whether they fit it, and what they hold.
+
+An index of its own content keeps the text; an external one (`content='posts'`) reads it from another table or a view;
+a contentless one (`content=''`) keeps none, so what it holds is nowhere else. A SELECT shows the text and never the
+entries that a search finds: those are asked of `fts5vocab` and of FTS5's own check.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import apsw
+
+from d1ops.core.rows.checks import unquoted
+from d1ops.core.sql import quote_identifier, quote_text, significant
+from d1ops.core.values import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from d1ops.core.engine import Engine
+
+_WORDS = "temp.d1ops_words"
+
+
+def content_of(sql: str) -> str | None:
+    """Return the table whose rows an FTS5 table indexes, empty where it keeps no text at all; None where it keeps the
+    text itself, or is no FTS5 table."""
+    if not is_index(sql):
+        return None
+    words = [token.text for token in significant(sql)]
+    for option, equals, value in zip(words, words[1:], words[2:], strict=False):
+        if (option.lower(), equals) == ("content", "="):
+            return unquoted(value)
+    return None
+
+
+def is_index(sql: str) -> bool:
+    """Return whether this makes an FTS5 table."""
+    return module_of(sql) == "fts5"
+
+
+def module_of(sql: str) -> str | None:
+    """Return the module of a virtual table, in lower case; None for what makes none."""
+    words = [token.text.lower() for token in significant(sql)]
+    return words[words.index("using") + 1] if words[:2] == ["create", "virtual"] else None
+
+
+def sql_of(engine: Engine, table: str, schema: str = "main") -> str:
+    """Return the statement that makes a table, empty where there is none."""
+    rows = engine.ask(
+        f"SELECT sql FROM {schema}.sqlite_master WHERE type = 'table' AND lower(name) = lower(?)", (table,)
+    )
+    return str(rows[0][0]) if rows else ""
+
+
+def check(table: str, schema: str | None = None) -> Statement:
+    """Return FTS5's own check of an index against its text; it changes nothing, and fails where they do not fit."""
+    name = quote_identifier(table)
+    return Statement(f"INSERT INTO {f'{schema}.' if schema else ''}{name} ({name}, rank) VALUES ('integrity-check', 1)")
+
+
+def is_whole(engine: Engine, table: str, schema: str = "main") -> bool:
+    """Return whether an index fits the text that it indexes; True for what is no such index."""
+    try:
+        engine.ask(check(table, schema).sql)
+    except apsw.CorruptError:
+        return False
+    except apsw.Error:
+        return True
+    return True
+
+
+def rebuild(table: str) -> Statement:
+    """Return the statement that builds an index again from its text."""
+    name = quote_identifier(table)
+    return Statement(f"INSERT INTO {name} ({name}) VALUES ('rebuild')")
+
+
+def is_readable(engine: Engine, table: str) -> bool:
+    """Return whether the text of an index is in reach: a contentless one has none, another may miss its table."""
+    if content_of(sql_of(engine, table)) == "":
+        return False
+    try:
+        engine.ask(f"SELECT 1 FROM {quote_identifier(table)} LIMIT 1")
+    except apsw.SQLError:
+        return False
+    return True
+
+
+@contextmanager
+def words(engine: Engine, table: str, schema: str = "main", name: str = _WORDS) -> Iterator[str]:
+    """Yield the name of a table of all entries of an index: term, doc, col, offset."""
+    engine.ask(f"CREATE VIRTUAL TABLE {name} USING fts5vocab({schema}, {quote_identifier(table)}, instance)")
+    try:
+        yield name
+    finally:
+        engine.ask(f"DROP TABLE {name}")
+
+
+@contextmanager
+def documents(engine: Engine, table: str) -> Iterator[str]:
+    """Yield the SELECT of the rowids that an index has entries of, as far as it tells."""
+    sizes = f"{table}_docsize"
+    if sql_of(engine, sizes):
+        yield f"SELECT id FROM {quote_identifier(sizes)}"
+        return
+    with words(engine, table) as name:
+        yield f"SELECT doc FROM {name}"
+
+
+def settings(table: str) -> str:
+    """Return the SELECT of what was set on an index: `rank`, `automerge` and the like."""
+    return f"SELECT k, v FROM {quote_identifier(f'{table}_config')} WHERE k <> {quote_text('version')} ORDER BY k"
+
+
+def setting(table: str) -> str:
+    """Return the statement that sets a name (?1) to a value (?2)."""
+    name = quote_identifier(table)
+    return f"INSERT INTO {name} ({name}, rank) VALUES (?1, ?2)"
