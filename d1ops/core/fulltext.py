@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING
 import apsw
 
 from d1ops.core.rows.checks import unquoted
-from d1ops.core.sql import quote_identifier, quote_text, significant
+from d1ops.core.sql import quote_identifier, quote_if_needed, quote_text, significant
 from d1ops.core.values import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from d1ops.core.engine import Engine
-
-_WORDS = "temp.d1ops_words"
 
 
 def content_of(sql: str) -> str | None:
@@ -74,7 +72,7 @@ def is_whole(engine: Engine, table: str, schema: str = "main") -> bool:
 
 def rebuild(table: str) -> Statement:
     """Return the statement that builds an index again from its text."""
-    name = quote_identifier(table)
+    name = quote_if_needed(table)
     return Statement(f"INSERT INTO {name} ({name}) VALUES ('rebuild')")
 
 
@@ -90,24 +88,17 @@ def is_readable(engine: Engine, table: str) -> bool:
 
 
 @contextmanager
-def words(engine: Engine, table: str, schema: str = "main", name: str = _WORDS) -> Iterator[str]:
-    """Yield the name of a table of all entries of an index: term, doc, col, offset."""
-    engine.ask(f"CREATE VIRTUAL TABLE {name} USING fts5vocab({schema}, {quote_identifier(table)}, instance)")
-    try:
-        yield name
-    finally:
-        engine.ask(f"DROP TABLE {name}")
-
-
-@contextmanager
-def documents(engine: Engine, table: str) -> Iterator[str]:
-    """Yield the SELECT of the rowids that an index has entries of, as far as it tells."""
+def entries(engine: Engine, table: str, schema: str = "main", name: str = "d1ops_words") -> Iterator[str]:
+    """Yield the SELECT of what an index holds: term, doc, col and offset of every word, and the number of every
+    document, which may have no word, where the index keeps their sizes. `name` is a name for it that is free."""
+    engine.ask(f"CREATE VIRTUAL TABLE temp.{name} USING fts5vocab({schema}, {quote_identifier(table)}, instance)")
     sizes = f"{table}_docsize"
-    if sql_of(engine, sizes):
-        yield f"SELECT id FROM {quote_identifier(sizes)}"
-        return
-    with words(engine, table) as name:
-        yield f"SELECT doc FROM {name}"
+    listed = f"SELECT NULL, id, NULL, NULL FROM {schema}.{quote_identifier(sizes)}"
+    try:
+        found = f"SELECT term, doc, col, offset FROM temp.{name}"
+        yield f"{found} UNION ALL {listed}" if sql_of(engine, sizes, schema) else found
+    finally:
+        engine.ask(f"DROP TABLE temp.{name}")
 
 
 def settings(table: str) -> str:
@@ -119,3 +110,37 @@ def setting(table: str) -> str:
     """Return the statement that sets a name (?1) to a value (?2)."""
     name = quote_identifier(table)
     return f"INSERT INTO {name} ({name}, rank) VALUES (?1, ?2)"
+
+
+def lost_documents(engine: Engine, table: str, now: str, *, before: str) -> int:
+    """Return of how many documents of a contentless index entries are missing in the one that is there `now`."""
+    with entries(engine, table, before, "d1ops_then") as then:
+        if not is_index(sql_of(engine, now)):
+            return int(str(engine.ask_one(f"SELECT count(DISTINCT doc) FROM ({then})")))
+        with entries(engine, now) as here:
+            lost = f"SELECT * FROM ({then}) EXCEPT SELECT * FROM ({here})"
+            return int(str(engine.ask_one(f"SELECT count(DISTINCT doc) FROM ({lost})")))
+
+
+def misfound_documents(engine: Engine, table: str, now: str, *, before: str) -> int:
+    """Return how many documents an external index that fitted its rows before holds now with words that they do not
+    hold, or without those that they do. Rows that are new and were never indexed do not count."""
+    if not is_index(sql_of(engine, now)) or not is_whole(engine, table, before) or is_whole(engine, now):
+        return 0
+    engine.ask("SAVEPOINT d1ops_misfound")
+    try:
+        for name, picked, source, schema in (("then", "DISTINCT doc", table, before), ("here", "*", now, "main")):
+            with entries(engine, source, schema) as found:
+                engine.ask(f"CREATE TEMP TABLE d1ops_{name} AS SELECT {picked} FROM ({found})")
+        try:
+            engine.ask(rebuild(now).sql)
+        except apsw.Error:
+            return int(str(engine.ask_one("SELECT count(*) FROM temp.d1ops_then")))
+        with entries(engine, now) as right:
+            here, known = "SELECT * FROM temp.d1ops_here", "SELECT doc FROM temp.d1ops_then"
+            wrong = f"SELECT doc FROM ({here} EXCEPT SELECT * FROM ({right}))"
+            missing = f"SELECT doc FROM (SELECT * FROM ({right}) EXCEPT {here}) WHERE doc IN ({known})"
+            return len(engine.ask(f"{wrong} UNION {missing}"))
+    finally:
+        engine.ask("ROLLBACK TO d1ops_misfound")
+        engine.ask("RELEASE d1ops_misfound")

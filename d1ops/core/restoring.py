@@ -18,7 +18,7 @@ import apsw
 from d1ops.core import rules
 from d1ops.core.fulltext import (
     content_of,
-    documents,
+    entries,
     is_index,
     is_readable,
     is_whole,
@@ -99,8 +99,8 @@ def require_writable(copy: Engine, schema: Schema) -> Blocked:
     tables = [o for o in schema.objects if o.sql is not None and o.type == "table" and _is_restored(copy, o)]
     for o in tables:
         if is_index(o.sql or "") and not is_readable(copy, o.name):
-            with documents(copy, o.name) as listed:
-                is_empty = not copy.ask(f"{listed} LIMIT 1")
+            with entries(copy, o.name) as held:
+                is_empty = not copy.ask(f"{held} LIMIT 1")
             if not is_empty:
                 raise BackupRefused(
                     f"{o.name} is a full-text index without contents: nothing can fill it again from its own rows",
@@ -167,8 +167,8 @@ def _virtual_rows(copy: Engine, table: str, max_bytes: int) -> Parts:
             yield Part(f"rebuild {table}", (rebuild(table),))
         else:
             # Some of the rows were never indexed, or were changed since: a rebuild would let a search find them all.
-            with documents(copy, table) as listed:
-                only = {rowid for (rowid,) in copy.ask(listed)}
+            with entries(copy, table) as held:
+                only = {doc for (doc,) in copy.ask(f"SELECT DISTINCT doc FROM ({held})")}
             yield from _inserted(_virtual_reader(copy, table), copy, max_bytes, only=only)
     if found := copy.ask(settings(table)):
         yield Part(f"the settings of {table}", tuple(Statement(setting(table), row) for row in found))
