@@ -7,7 +7,7 @@ entries that a search finds: those are asked of `fts5vocab` and of FTS5's own ch
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import apsw
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from d1ops.core.engine import Engine
+    from d1ops.core.values import Value
 
 
 def content_of(sql: str) -> str | None:
@@ -77,12 +78,13 @@ def rebuild(table: str) -> Statement:
 
 
 def is_readable(engine: Engine, table: str) -> bool:
-    """Return whether the text of an index is in reach: a contentless one has none, another may miss its table."""
+    """Return whether the text of an index is in reach: a contentless one has none, another may miss its table, or be
+    damaged."""
     if content_of(sql_of(engine, table)) == "":
         return False
     try:
         engine.ask(f"SELECT 1 FROM {quote_identifier(table)} LIMIT 1")
-    except apsw.SQLError:
+    except apsw.Error:
         return False
     return True
 
@@ -101,6 +103,15 @@ def entries(engine: Engine, table: str, schema: str = "main", name: str = "d1ops
         engine.ask(f"DROP TABLE temp.{name}")
 
 
+def documents(engine: Engine, table: str) -> set[Value] | None:
+    """Return the numbers of the documents that an index holds; None where it is damaged and cannot tell."""
+    try:
+        with entries(engine, table) as held:
+            return {doc for (doc,) in engine.ask(f"SELECT DISTINCT doc FROM ({held})")}
+    except apsw.CorruptError:
+        return None
+
+
 def settings(table: str) -> str:
     """Return the SELECT of what was set on an index: `rank`, `automerge` and the like."""
     return f"SELECT k, v FROM {quote_identifier(f'{table}_config')} WHERE k <> {quote_text('version')} ORDER BY k"
@@ -113,13 +124,15 @@ def setting(table: str) -> str:
 
 
 def lost_documents(engine: Engine, table: str, now: str, *, before: str) -> int:
-    """Return of how many documents of a contentless index entries are missing in the one that is there `now`."""
-    with entries(engine, table, before, "d1ops_then") as then:
+    """Return of how many documents of a contentless index entries are missing in the one that is there `now`. One that
+    is damaged tells nothing."""
+    with suppress(apsw.CorruptError), entries(engine, table, before, "d1ops_then") as then:
         if not is_index(sql_of(engine, now)):
             return int(str(engine.ask_one(f"SELECT count(DISTINCT doc) FROM ({then})")))
         with entries(engine, now) as here:
             lost = f"SELECT * FROM ({then}) EXCEPT SELECT * FROM ({here})"
             return int(str(engine.ask_one(f"SELECT count(DISTINCT doc) FROM ({lost})")))
+    return 0
 
 
 def misfound_documents(engine: Engine, table: str, now: str, *, before: str) -> int:
@@ -129,12 +142,13 @@ def misfound_documents(engine: Engine, table: str, now: str, *, before: str) -> 
         return 0
     engine.ask("SAVEPOINT d1ops_misfound")
     try:
-        for name, picked, source, schema in (("then", "DISTINCT doc", table, before), ("here", "*", now, "main")):
-            with entries(engine, source, schema) as found:
-                engine.ask(f"CREATE TEMP TABLE d1ops_{name} AS SELECT {picked} FROM ({found})")
+        with entries(engine, table, before) as then:
+            engine.ask(f"CREATE TEMP TABLE d1ops_then AS SELECT DISTINCT doc FROM ({then})")
         try:
+            with entries(engine, now) as found:
+                engine.ask(f"CREATE TEMP TABLE d1ops_here AS SELECT * FROM ({found})")
             engine.ask(rebuild(now).sql)
-        except apsw.Error:
+        except apsw.Error:  # it is damaged, or cannot read its rows any more
             return int(str(engine.ask_one("SELECT count(*) FROM temp.d1ops_then")))
         with entries(engine, now) as right:
             here, known = "SELECT * FROM temp.d1ops_here", "SELECT doc FROM temp.d1ops_then"

@@ -18,7 +18,7 @@ import apsw
 from d1ops.core import rules
 from d1ops.core.fulltext import (
     content_of,
-    entries,
+    documents,
     is_index,
     is_readable,
     is_whole,
@@ -98,14 +98,11 @@ def require_writable(copy: Engine, schema: Schema) -> Blocked:
     """
     tables = [o for o in schema.objects if o.sql is not None and o.type == "table" and _is_restored(copy, o)]
     for o in tables:
-        if is_index(o.sql or "") and not is_readable(copy, o.name):
-            with entries(copy, o.name) as held:
-                is_empty = not copy.ask(f"{held} LIMIT 1")
-            if not is_empty:
-                raise BackupRefused(
-                    f"{o.name} is a full-text index without contents: nothing can fill it again from its own rows",
-                    hint="a restore without --load rewinds to the backup's moment; --into FILE writes it into a file",
-                )
+        if is_index(o.sql or "") and not is_readable(copy, o.name) and documents(copy, o.name) != set():
+            raise BackupRefused(
+                f"{o.name} is a full-text index without contents: nothing can fill it again from its own rows",
+                hint="a restore without --load rewinds to the backup's moment; --into FILE writes it into a file",
+            )
     return {o.name: parents for o in tables if (parents := _blocked_by(copy, o))}
 
 
@@ -163,12 +160,11 @@ def _virtual_rows(copy: Engine, table: str, max_bytes: int) -> Parts:
     if content_of(sql) is None:
         yield from _inserted(_virtual_reader(copy, table), copy, max_bytes)
     elif is_readable(copy, table):
-        if is_whole(copy, table):
+        # Where some rows were never indexed, or were changed since, a rebuild would let a search find them all.
+        only = None if is_whole(copy, table) else documents(copy, table)
+        if only is None:
             yield Part(f"rebuild {table}", (rebuild(table),))
         else:
-            # Some of the rows were never indexed, or were changed since: a rebuild would let a search find them all.
-            with entries(copy, table) as held:
-                only = {doc for (doc,) in copy.ask(f"SELECT DISTINCT doc FROM ({held})")}
             yield from _inserted(_virtual_reader(copy, table), copy, max_bytes, only=only)
     if found := copy.ask(settings(table)):
         yield Part(f"the settings of {table}", tuple(Statement(setting(table), row) for row in found))
