@@ -260,3 +260,18 @@ def test_what_is_measured_is_what_a_person_would_count(
         cells = [0, 0]
     assert (found.rows_lost if found else 0) == lost
     assert (sum(c.values_lost for c in found.columns) if found else 0) == sum(cells)
+
+
+def test_the_rows_of_a_full_text_index_are_found_by_their_number() -> None:
+    rows = "WITH n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400) INSERT INTO f SELECT i FROM n"
+    engine = clone(("CREATE VIRTUAL TABLE f USING fts5(a)", rows, "CREATE TABLE o (v)", "INSERT INTO o VALUES (1)"))
+    steps = 0
+
+    def count() -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    engine.connection.set_progress_handler(count, 1_000)
+    assert measure(engine, ["f"], {}) == ()
+    assert steps < 200
