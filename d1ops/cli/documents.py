@@ -106,6 +106,7 @@ def loss_document(loss: TableLoss, collateral: frozenset[str] | None) -> Documen
         "columns": [asdict(column) for column in loss.columns],
         "exists_after": loss.exists_after,
         "renamed_to": loss.renamed_to,
+        "is_unfit": loss.is_unfit,
         "verdict": None if collateral is None else verdict_of(loss, collateral),
         "causes": [{**asdict(cause), "path": list(cause.path)} for cause in loss.causes],
     }

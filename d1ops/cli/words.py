@@ -74,7 +74,8 @@ def loss_lines(losses: Iterable[TableLoss], collateral: frozenset[str] | None) -
         gone = "" if loss.exists_after else f"renamed to {loss.renamed_to}" if loss.renamed_to else "table dropped"
         shown = [_column(column) for column in loss.columns[:_MOST_COLUMNS]]
         rest = len(loss.columns) - len(shown)
-        changed = ", ".join(filter(None, [gone, *shown, f"and {count(rest, 'column')} more" if rest else ""]))
+        unfit = "a search finds other rows than it should" if loss.is_unfit else ""
+        changed = ", ".join(filter(None, [gone, unfit, *shown, f"and {count(rest, 'column')} more" if rest else ""]))
         row = [loss.table, f"{loss.rows_before:,}", f"{loss.rows_after:,}", f"{loss.rows_lost:,}", changed]
         if collateral is not None:
             verdict = verdict_of(loss, collateral)

@@ -2,7 +2,8 @@
 
 A row is lost when its key was there before and is not after (as a multiset where there is no key); a value is lost
 when the cell held something and does not hold it any more. Virtual tables are read as their users see them; one that
-cannot be read (its content table is gone) holds nothing.
+cannot be read (its content table is gone) holds nothing. What a search finds by a full-text index without a text of
+its own is compared beside that.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import apsw
 
+from d1ops.core.fulltext import content_of, lost_documents, misfound_documents, sql_of
 from d1ops.core.sql import fold, quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from d1ops.core.engine import Engine
     from d1ops.core.rehearsal import Cause
@@ -71,6 +74,9 @@ class TableLoss:
     exists_after: bool = True
     renamed_to: str | None = None
     causes: tuple[Cause, ...] = ()
+    is_unfit: bool = False
+    """Whether this is a full-text index that fitted the rows of another table and does not any more: the lost rows are
+    those that a search finds wrongly, or not at all."""
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -84,11 +90,18 @@ class TableLoss:
 
 
 def measure(
-    engine: Engine, tables: Sequence[str], causes: dict[str, list[Cause]], *, before: str = BEFORE
+    engine: Engine,
+    tables: Sequence[str],
+    causes: dict[str, list[Cause]],
+    *,
+    before: str = BEFORE,
+    reached: AbstractSet[str] | None = None,
 ) -> tuple[TableLoss, ...]:
     """Compare every table of the attached copy with the clone as it is now, by identity and content.
 
-    `tables` are the tables to compare, as the copy has them. Tables with nothing to say are left out.
+    `tables` are the tables to compare, as the copy has them. Tables with nothing to say are left out. `reached` are
+    the only ones (folded) that can have changed, None where any can: the entries of a full-text index take long to
+    compare.
     """
     with engine.unlimited():
         now = {fold(str(name)): str(name) for (name,) in engine.ask(_TABLES.format(schema="main"))}
@@ -105,6 +118,7 @@ def measure(
                 loss = TableLoss(table, rows, 0, rows)
             else:
                 loss = _compare(engine, before, table, now[fold(table)])
+            loss = _with_entries(engine, before, table, now.get(fold(table)), loss, reached)
             if loss is not None:
                 found.append(replace(loss, causes=tuple(causes.get(fold(table), ()))))
     return tuple(found)
@@ -178,6 +192,9 @@ def _compare(engine: Engine, before: str, table: str, now: str) -> TableLoss | N
     if key:
         # The types are compared too: affinity makes the text '007' equal to the number 7.
         match = " AND ".join(f"a.{y} IS b.{x} COLLATE BINARY AND typeof(a.{y}) = typeof(b.{x})" for x, y in key)
+        if _is_virtual(engine, before, table) and not any(old.values()):
+            # A virtual table finds a row by its number for `=` alone; for anything else it reads all of them.
+            match = " AND ".join(f"a.{y} = b.{x}" for x, y in key)
         lost = engine.ask_one(f"SELECT count(*) FROM {b} b WHERE NOT EXISTS (SELECT 1 FROM {a} a WHERE {match})")
         columns = _changed_cells(engine, f"{b} b JOIN {a} a ON {match}", shared, key)
     else:
@@ -197,6 +214,25 @@ def _compare(engine: Engine, before: str, table: str, now: str) -> TableLoss | N
     if not rows_lost and not columns and rows_before == rows_after:
         return None
     return TableLoss(table, rows_before, rows_after, rows_lost, tuple(columns))
+
+
+def _with_entries(
+    engine: Engine, before: str, table: str, now: str | None, loss: TableLoss | None, reached: AbstractSet[str] | None
+) -> TableLoss | None:
+    """Add what a search finds no longer, or wrongly, by an index that keeps no text: reading it shows none of that."""
+    name = loss.renamed_to if loss is not None and loss.renamed_to else now
+    content = content_of(sql_of(engine, table, before)) if _is_virtual(engine, before, table) else None
+    if name is None or content is None:
+        return loss
+    is_in_reach = reached is None or not reached.isdisjoint((fold(table), fold(content)))
+    if not is_in_reach and (not content or sql_of(engine, content, before)):
+        return loss
+    count = misfound_documents if content else lost_documents
+    lost = count(engine, table, name, before=before)
+    if not lost:
+        return loss
+    loss = loss or TableLoss(table, _count(engine, before, table), _count(engine, "main", name), 0)
+    return replace(loss, rows_lost=max(loss.rows_lost, lost), is_unfit=bool(content))
 
 
 def _key(

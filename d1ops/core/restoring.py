@@ -3,22 +3,35 @@
 Every request is one batch; a crash leaves a number of them done, and the rest follows. Rows are written in any order:
 `PRAGMA defer_foreign_keys = ON` before and `OFF` after them lets a batch commit whatever its foreign keys say, rows
 that had no parent on the source included (seen on workerd and SQLite alike: OFF forgets what was deferred). CHECK
-constraints are let be in the same way. Indexes, views and triggers follow the rows, so no trigger fires.
+constraints are let be in the same way. Indexes and views follow the rows, then what virtual tables hold, since a
+full-text index may read a table or a view; triggers come last, so none fires.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import apsw
 
 from d1ops.core import rules
+from d1ops.core.fulltext import (
+    content_of,
+    documents,
+    is_index,
+    is_readable,
+    is_whole,
+    module_of,
+    rebuild,
+    setting,
+    settings,
+    sql_of,
+)
 from d1ops.core.loading import Cell, batches, insertions
 from d1ops.core.lossless import Reader, decode, reader_of
-from d1ops.core.sql import fold, quote_identifier, significant
-from d1ops.core.values import Statement
+from d1ops.core.sql import fold, quote_identifier
+from d1ops.core.values import Statement, Value
 from d1ops.errors import BackupRefused
 
 if TYPE_CHECKING:
@@ -41,6 +54,9 @@ class Part:
 
 Parts: TypeAlias = Iterator[Part]
 
+Blocked: TypeAlias = dict[str, list[tuple[str, tuple[str, ...]]]]
+"""By table the parents, with the columns referred to, that keep rows out of it (see `_blocked_by`)."""
+
 CHECKS_ON = Statement("PRAGMA ignore_check_constraints = OFF")
 _BEFORE_ROWS = (Statement("PRAGMA defer_foreign_keys = ON"), Statement("PRAGMA ignore_check_constraints = ON"))
 _AFTER_ROWS = (Statement("PRAGMA defer_foreign_keys = OFF"), CHECKS_ON)
@@ -52,23 +68,42 @@ _AT_ONCE = 50
 def parts(copy: Engine, schema: Schema, *, max_bytes: int = rules.MAX_SCRIPT_BYTES) -> Parts:
     """Yield the requests that write the copy of a database into an empty one. `schema` is the copy's, with everything.
 
-    Raises BackupRefused for what cannot be written through D1: a contentless full-text index that is not empty, and
-    rows of a table that refers to itself by columns that are not unique.
+    Raises BackupRefused for what cannot be written through D1 (see `require_writable`).
     """
     objects = [o for o in schema.objects if o.sql is not None and _is_restored(copy, o)]
     tables = [o for o in objects if o.type == "table"]
-    blocked = {o.name: parents for o in tables if (parents := _blocked_by(copy, o))}
+    virtual = [o for o in tables if _is_virtual(copy, o.name)]
+    blocked = require_writable(copy, schema)
     for name, parents in blocked.items():
         yield from _among_stand_ins(copy, next(o for o in tables if o.name == name), parents, max_bytes)
     yield from _made("tables", [o for o in tables if o.name not in blocked])
     mismatched = {fold(parent) for parents in blocked.values() for parent, _ in parents}
     for o in tables:
-        if o.name not in blocked:
-            yield from _rows(copy, o.name, max_bytes, plainly=fold(o.name) in mismatched)
+        if o.name not in blocked and o not in virtual:
+            yield from _inserted(reader_of(copy, o.name), copy, max_bytes, plainly=fold(o.name) in mismatched)
     yield from _counters(copy, schema)
-    for kind in ("index", "view", "trigger"):
-        yield from _made({"index": "indexes"}.get(kind, f"{kind}s"), [o for o in objects if o.type == kind])
+    yield from _made("indexes", [o for o in objects if o.type == "index"])
+    yield from _made("views", [o for o in objects if o.type == "view"])
+    for o in sorted(virtual, key=lambda o: bool(content_of(o.sql or ""))):
+        yield from _virtual_rows(copy, o.name, max_bytes)
+    yield from _made("triggers", [o for o in objects if o.type == "trigger"])
     yield from _statistics(copy, schema)
+
+
+def require_writable(copy: Engine, schema: Schema) -> Blocked:
+    """Return the tables that take rows only beside stand-ins for their parents.
+
+    Raises BackupRefused for what cannot be written through D1 at all: a contentless full-text index that is not empty,
+    and rows of a table that refers to itself by columns that are not unique.
+    """
+    tables = [o for o in schema.objects if o.sql is not None and o.type == "table" and _is_restored(copy, o)]
+    for o in tables:
+        if is_index(o.sql or "") and not is_readable(copy, o.name) and documents(copy, o.name) != set():
+            raise BackupRefused(
+                f"{o.name} is a full-text index without contents: nothing can fill it again from its own rows",
+                hint="a restore without --load rewinds to the backup's moment; --into FILE writes it into a file",
+            )
+    return {o.name: parents for o in tables if (parents := _blocked_by(copy, o))}
 
 
 def removals(schema: Schema, links: dict[str, set[str]]) -> Parts:
@@ -116,32 +151,36 @@ def _made(what: str, objects: list[SchemaObject]) -> Parts:
 # -- rows ----------------------------------------------------------------------------------------------
 
 
-def _rows(copy: Engine, table: str, max_bytes: int, *, plainly: bool = False) -> Parts:
-    if not _is_virtual(copy, table):
-        yield from _inserted(reader_of(copy, table), copy, max_bytes, plainly=plainly)
-    elif _can_rebuild(copy, table):
-        if copy.ask("SELECT 1 FROM sqlite_master WHERE lower(name) = lower(?)", (f"{table}_content",)):
-            yield from _inserted(_virtual_reader(copy, table), copy, max_bytes)
-        else:
-            name = quote_identifier(table)
-            yield Part(f"rebuild {table}", (Statement(f"INSERT INTO {name}({name}) VALUES ('rebuild')"),))
-    elif _module(copy, table) in ("rtree", "rtree_i32"):
+def _virtual_rows(copy: Engine, table: str, max_bytes: int) -> Parts:
+    sql = sql_of(copy, table)
+    if module_of(sql) in ("rtree", "rtree_i32"):
         yield from _inserted(_virtual_reader(copy, table, has_rowid=False), copy, max_bytes)
-    elif _module(copy, table) == "fts5" and copy.ask(f"SELECT 1 FROM {quote_identifier(table)} LIMIT 1"):
-        raise BackupRefused(
-            f"{table} is a full-text index without contents: nothing can fill it again from its own rows",
-            hint="rewind to the backup's bookmark instead, or drop the index, restore, and fill it from its source",
-        )
+    if not is_index(sql):
+        return
+    if content_of(sql) is None:
+        yield from _inserted(_virtual_reader(copy, table), copy, max_bytes)
+    elif is_readable(copy, table):
+        # Where some rows were never indexed, or were changed since, a rebuild would let a search find them all.
+        only = None if is_whole(copy, table) else documents(copy, table)
+        if only is None:
+            yield Part(f"rebuild {table}", (rebuild(table),))
+        else:
+            yield from _inserted(_virtual_reader(copy, table), copy, max_bytes, only=only)
+    if found := copy.ask(settings(table)):
+        yield Part(f"the settings of {table}", tuple(Statement(setting(table), row) for row in found))
 
 
-def _inserted(reader: Reader, copy: Engine, max_bytes: int, *, plainly: bool = False) -> Parts:
+def _inserted(
+    reader: Reader, copy: Engine, max_bytes: int, *, plainly: bool = False, only: Container[Value] | None = None
+) -> Parts:
     """Write the rows of a table; `plainly` one by one and not deferred, since SQLite would otherwise look for the rows
-    that refer to a new one, and fail at columns that are not unique."""
+    that refer to a new one, and fail at columns that are not unique. `only` are the rowids of the rows to write."""
 
     def cells() -> Iterator[list[Cell]]:
         with copy.free():
             for row in copy.connection.execute(reader.select(hexadecimal=True)):
-                yield [decode(cell) for cell in row]
+                if only is None or decode(row[0]) in only:
+                    yield [decode(cell) for cell in row]
 
     before, after = (_BEFORE_ROWS[1:], _AFTER_ROWS[1:]) if plainly else (_BEFORE_ROWS, _AFTER_ROWS)
     counted = 0
@@ -155,29 +194,6 @@ def _inserted(reader: Reader, copy: Engine, max_bytes: int, *, plainly: bool = F
 def _is_virtual(copy: Engine, table: str) -> bool:
     listed = "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ? AND type = 'virtual'"
     return bool(copy.ask(listed, (table,)))
-
-
-def _module(copy: Engine, table: str) -> str:
-    sql = str(copy.ask_one("SELECT sql FROM sqlite_master WHERE name = ?", (table,)))
-    words = [token.text.lower() for token in significant(sql)]
-    return words[words.index("using") + 1]
-
-
-def _can_rebuild(copy: Engine, table: str) -> bool:
-    """Return whether SQLite can build the index from rows it can read: asked of SQLite, and taken back."""
-    if _module(copy, table) != "fts5":
-        return False
-    name = quote_identifier(table)
-    with copy.unlimited():
-        copy.connection.execute("SAVEPOINT d1ops_rebuild")
-        try:
-            copy.connection.execute(f"INSERT INTO {name}({name}) VALUES ('rebuild')")
-        except apsw.Error:
-            return False
-        else:
-            return True
-        finally:
-            copy.connection.execute("ROLLBACK TO d1ops_rebuild; RELEASE d1ops_rebuild")
 
 
 def _virtual_reader(copy: Engine, table: str, *, has_rowid: bool = True) -> Reader:
@@ -234,7 +250,7 @@ def _among_stand_ins(
         makes.append(Statement(f"CREATE TABLE {quote_identifier(parent)} ({', '.join(definitions)})"))
         drops.append(Statement(f"DROP TABLE {quote_identifier(parent)}"))
     yield Part(f"create table {o.name} beside stand-ins for its parents", (*makes, Statement(o.sql or "")))
-    yield from _rows(copy, o.name, max_bytes)
+    yield from _inserted(reader_of(copy, o.name), copy, max_bytes)
     yield Part(f"drop the stand-ins for the parents of {o.name}", (_BEFORE_ROWS[0], *drops, _AFTER_ROWS[0]))
 
 

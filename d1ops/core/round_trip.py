@@ -219,9 +219,10 @@ def _overwritten(
     engine: Engine, destroyed: Sequence[TableLoss], overwrites: Sequence[Overwrite], causes: Causes
 ) -> tuple[str, ...]:
     """Say which rows and values a migration changed in place. Tables and columns that it removed may come back by the
-    script, so they are judged after it has run; rows that all went and are all back (`causes` tell that some went) are
-    what a safe rebuild leaves."""
-    in_place = [loss for loss in destroyed if loss.exists_after and (loss.rows_lost or _changed(loss))]
+    script, and an index may fit its rows again, so they are judged after it has run; rows that all went and are all
+    back (`causes` tell that some went) are what a safe rebuild leaves."""
+    stay = [loss for loss in destroyed if loss.exists_after and not loss.is_unfit]
+    in_place = [loss for loss in stay if loss.rows_lost or _changed(loss)]
     found = [say(loss) for loss in in_place]
     seen = {loss.table.lower() for loss in in_place}
     for table in data_tables(engine, BEFORE):
@@ -246,6 +247,8 @@ def say(loss: TableLoss) -> str:
     """One sentence about what happened to a table."""
     if not loss.exists_after and loss.renamed_to is None:
         text = f"{loss.table}: the table goes, with {loss.rows_lost} of {loss.rows_before} rows of the trial"
+    elif loss.is_unfit:
+        text = f"{loss.table}: a search finds {loss.rows_lost} rows of the trial wrongly, or not at all"
     elif loss.rows_lost:
         text = f"{loss.table}: {loss.rows_lost} of {loss.rows_before} rows go"
     elif any(column.values_lost for column in loss.columns):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from d1ops.core import rules
-from d1ops.core.rows.checks import unquoted
+from d1ops.core.fulltext import content_of
 from d1ops.core.sql import fold, quote_if_needed, significant
 
 if TYPE_CHECKING:
@@ -41,11 +41,7 @@ class Table:
     def content(self) -> str | None:
         """For an FTS5 table the table whose rows it indexes, empty where it keeps no text at all; None where it keeps
         the text itself, or is no FTS5 table."""
-        words = [token.text for token in significant(self.sql)] if self.is_virtual else []
-        for option, equals, value in zip(words, words[1:], words[2:], strict=False):
-            if (option.lower(), equals) == ("content", "="):
-                return unquoted(value)
-        return None
+        return content_of(self.sql)
 
 
 @dataclass(frozen=True, slots=True)

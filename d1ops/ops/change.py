@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import d1ops
 from d1ops.core.breakage import breakages
+from d1ops.core.fulltext import rebuild
 from d1ops.core.ledger import Event, EventKind
 from d1ops.core.measure import table_of
 from d1ops.core.schema import diff
@@ -153,10 +154,12 @@ def refuse(prepared: Prepared, consent: Consent) -> None:
     for foreign keys left without a parent. Nothing overrides the latter two."""
     open_losses = [loss for loss in prepared.collateral if not consent.covers(loss)]
     if open_losses:
+        unfit = [rebuild(loss.table).sql for loss in prepared.losses if loss.is_unfit]
+        again = f"{'; '.join(unfit)} at the end of the script lets searches find the right rows; " if unfit else ""
         raise LossRefused(
             f"the change would lose what nobody named: {', '.join(open_losses)}",
             open_losses,
-            hint=f"d1ops rehearse {_name_of(prepared.plan.steps[-1])} --safe FILE writes a script that does the"
+            hint=again + f"d1ops rehearse {_name_of(prepared.plan.steps[-1])} --safe FILE writes a script that does the"
             " same and keeps them, where there is one; accept a loss by name alone: --accept-loss TABLE,TABLE.COLUMN",
         )
     if prepared.drift:

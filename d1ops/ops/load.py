@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import d1ops
 from d1ops.core.ledger import HISTORY, HISTORY_DDL, Event, EventKind, record
 from d1ops.core.mirror import build_mirror, schema_of
-from d1ops.core.restoring import CHECKS_ON, MARK, Part, parts, removals
+from d1ops.core.restoring import CHECKS_ON, MARK, Part, parts, removals, require_writable
 from d1ops.core.schema import SCHEMA_TEXT_SQL, Schema
 from d1ops.core.sql import OWN, fold, quote_identifier, quote_text
 from d1ops.core.values import Bookmark, Statement
@@ -32,13 +32,13 @@ from d1ops.errors import (
 )
 from d1ops.ops import backup as backups
 from d1ops.ops import journal, probe
+from d1ops.ops.load_check import differences
 from d1ops.ops.load_mark import MARK_COLUMNS, MARK_DDL, UnderWay, under_way
 from d1ops.ops.look import look, require_none_under_way
 from d1ops.ops.rehearse import clone_of
 from d1ops.ops.restore import known_nonces, losses_since
 
 if TYPE_CHECKING:
-    from d1ops.core.engine import Engine
     from d1ops.core.rehearsal import TableLoss
     from d1ops.ops.backup import VerifiedBackup
     from d1ops.ops.change import Consent
@@ -87,7 +87,8 @@ def prepare(workspace: Workspace, source: Workspace, backup_id: str, *, seen: Lo
     """Verify the backup, look at the target, and where it is not empty back it up and measure what would be lost.
 
     `source` is the env whose backup it is. Raises UsageError for an unknown backup, BackupRefused, also for one that
-    does not hold all tables where the target holds any, and HumanNeeded while another load is unfinished.
+    does not hold all tables where the target holds any and for one that cannot be written through D1, and HumanNeeded
+    while another load is unfinished.
     """
     backup = backups.verify(source, backup_id)
     seen = seen or look(workspace)
@@ -99,6 +100,8 @@ def prepare(workspace: Workspace, source: Workspace, backup_id: str, *, seen: Lo
             f" {', '.join(absent)} empty",
             hint=f"d1ops restore {backup_id} rewinds every table; d1ops restore {backup_id} --into FILE writes a file",
         )
+    with clone_of(backup) as copy:
+        require_writable(copy, schema_of(copy))
     if is_empty(seen):
         return PreparedLoad(backup, source.env, seen, None, ())
     before, present = backups.create(workspace, seen)
@@ -200,7 +203,8 @@ def _go_on(workspace: Workspace, mark: UnderWay, backup: VerifiedBackup) -> Load
                 _send(workspace, mark, part, number)
                 workspace.show(f"{part.says} ({number})")
         workspace.show("")
-        _compare(workspace, mark, backup, copy, everything)
+        if problems := differences(workspace, backup, copy, everything):
+            raise _stopped(workspace, mark, f"everything is written, and {'; '.join(problems)}")
     return _finish(workspace, mark, backup, number)
 
 
@@ -304,44 +308,6 @@ def _links(schema: Schema) -> dict[str, set[str]]:
 
 
 # -- the end -------------------------------------------------------------------------------------------
-
-
-def _compare(workspace: Workspace, mark: UnderWay, backup: VerifiedBackup, copy: Engine, everything: Schema) -> None:
-    """Read the target again and compare all that the backup's manifest knows of the source."""
-    there, _ = backups.create(workspace)
-    shadows = {fold(str(name)) for (name,) in copy.ask("SELECT name FROM pragma_table_list WHERE type = 'shadow'")}
-    problems = []
-    ledger = backup.manifest.ledger
-    if schema_of_backup(there).users(ledger).fingerprint() != everything.users(ledger).fingerprint():
-        problems.append("the schema is not the backup's")
-    now = {fold(facts.table): facts for facts in there.manifest.tables}
-    for facts in backup.manifest.tables:
-        name = fold(facts.table)
-        if name in shadows or name == MARK or name.startswith("sqlite_"):
-            continue
-        found = now.get(name)
-        if found is None or (found.rows, found.digest) != (facts.rows, facts.digest):
-            problems.append(f"{facts.table} does not hold the backup's rows")
-    problems += _own_tables(workspace, copy, everything)
-    if problems:
-        raise _stopped(workspace, mark, f"everything is written, and {'; '.join(problems)}")
-
-
-def _own_tables(workspace: Workspace, copy: Engine, everything: Schema) -> list[str]:
-    """Compare what SQLite keeps in tables of its own, whose rowids mean nothing."""
-    found = []
-    for table, columns in (("sqlite_sequence", "name, seq"), ("sqlite_stat1", "tbl, idx, stat")):
-        if everything.has_table(table):
-            sql = f"SELECT {columns} FROM {table} ORDER BY {columns}"
-            if list(workspace.database.query(sql).rows) != copy.ask(sql):
-                found.append(f"{table} does not hold the backup's rows")
-    return found
-
-
-def schema_of_backup(backup: VerifiedBackup) -> Schema:
-    """Return the schema that a backup holds, with everything but the mark of a load."""
-    with clone_of(backup) as copy:
-        return Schema(tuple(o for o in schema_of(copy).objects if fold(o.table) != MARK))
 
 
 def _finish(workspace: Workspace, mark: UnderWay, backup: VerifiedBackup, number: int) -> Loaded:

@@ -98,7 +98,8 @@ def rehearse_on(engine: Engine, backup: VerifiedBackup, plan: Plan, workspace: W
             else _rehearse_step(engine, step, workspace.ledger, before, causes)
         )
         _require_held(backup, step, steps[-1].depends_on, belonging)
-    losses = measure(engine, [table for table in before.tables() if table in ordinary], causes)
+    reached = frozenset[str]().union(*(step.reached for step in steps))
+    losses = measure(engine, [table for table in before.tables() if table in ordinary], causes, reached=reached)
     new = dangling(engine) - broken
     guards, guard_warnings = _guards(engine, steps, losses, workspace)
     limits.require_time(workspace, plan, guards)

@@ -177,7 +177,7 @@ def losses_since(present: VerifiedBackup, older: VerifiedBackup) -> tuple[TableL
         tables = [
             str(name)
             for name, kind in engine.ask(
-                "SELECT name, type FROM pragma_table_list WHERE schema = 'before' AND type <> 'shadow'"
+                "SELECT name, type FROM pragma_table_list WHERE schema = 'before' AND type IN ('table', 'virtual')"
                 " AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 6) <> 'd1ops_' AND lower(name) <> lower(?)",
                 (present.manifest.ledger,),
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from d1ops.core.engine import Engine
+from d1ops.core.fulltext import check, settings
 from d1ops.core.lossless import decode, reader_of
 from d1ops.core.mirror import schema_of
 from d1ops.core.replay import run_script
@@ -175,3 +176,53 @@ def test_generated_rows_survive(database: Adapter, seed: int) -> None:
         restore(database, copy, max_bytes=20_000)
 
         assert rows_of(database, copy) == local_rows(copy)
+
+
+def found(database: Adapter | Engine, index: str, word: str) -> list[Row]:
+    asked = f"SELECT rowid FROM {index} WHERE {index} MATCH '{word}' ORDER BY rowid"
+    return database.ask(asked) if isinstance(database, Engine) else list(database.query(asked).rows)
+
+
+def test_full_text_indexes_are_filled_after_what_they_read(database: Adapter) -> None:
+    copy = source(
+        "CREATE VIRTUAL TABLE of_table USING fts5(body, content='posts', content_rowid='id');"
+        "CREATE VIRTUAL TABLE of_view USING fts5(body, content='long_ones', content_rowid='id');"
+        "CREATE TABLE posts (id INTEGER PRIMARY KEY, body TEXT);"
+        "CREATE VIEW long_ones AS SELECT id, body FROM posts WHERE length(body) > 4;"
+        "INSERT INTO posts VALUES (3, 'alpha'), (5, 'beta'), (9, 'alpha beta');"
+        "INSERT INTO of_table (of_table) VALUES ('rebuild');"
+        "INSERT INTO of_view (of_view) VALUES ('rebuild');"
+    )
+    with closing(copy):
+        restore(database, copy)
+
+        assert found(database, "of_table", "beta") == [(5,), (9,)]
+        assert found(database, "of_view", "beta") == [(9,)]
+        database.batch([check("of_table"), check("of_view")])
+
+
+def test_a_row_that_was_not_indexed_is_not_found_afterwards(database: Adapter) -> None:
+    copy = source(
+        "CREATE TABLE posts (id INTEGER PRIMARY KEY, body TEXT);"
+        "CREATE VIRTUAL TABLE published USING fts5(body, content='posts', content_rowid='id');"
+        "CREATE VIRTUAL TABLE unsized USING fts5(body, content='posts', content_rowid='id', columnsize=0);"
+        "INSERT INTO posts VALUES (1, 'a draft'), (2, 'a post');"
+        "INSERT INTO published (rowid, body) VALUES (2, 'a post');"
+        "INSERT INTO unsized (rowid, body) VALUES (2, 'a post');"
+    )
+    with closing(copy):
+        restore(database, copy)
+
+    assert found(database, "published", "a") == found(database, "unsized", "a") == [(2,)]
+
+
+def test_the_settings_of_a_full_text_index_return(database: Adapter) -> None:
+    copy = source(
+        "CREATE VIRTUAL TABLE w USING fts5(a, b);"
+        "INSERT INTO w VALUES ('x', 'y');"
+        "INSERT INTO w (w, rank) VALUES ('rank', 'bm25(5.0, 1.0)'), ('automerge', 8), ('secure-delete', 1);"
+    )
+    with closing(copy):
+        restore(database, copy)
+
+        assert list(database.query(settings("w")).rows) == copy.ask(settings("w")) != []

@@ -136,6 +136,68 @@ def test_a_dropped_table_loses_its_rows_and_an_empty_one_none() -> None:
     }
 
 
+CONTENTLESS = (
+    "CREATE VIRTUAL TABLE f USING fts5(a, b, content='', contentless_delete=1)",
+    "INSERT INTO f (rowid, a, b) VALUES (1, 'hello', 'world'), (2, 'bye', 'moon')",
+)
+
+
+@pytest.mark.parametrize(
+    ("script", "lost"),
+    [
+        ("INSERT OR REPLACE INTO f (rowid, a, b) VALUES (1, 'x', 'y');", 1),
+        ("INSERT OR REPLACE INTO f (rowid, a, b) VALUES (1, 'hello', 'moon'), (2, 'bye', 'moon');", 1),
+        ("UPDATE f SET a = 'hello', b = 'y';", 2),
+        ("DELETE FROM f WHERE rowid = 2;", 1),
+        (
+            "DROP TABLE f; CREATE VIRTUAL TABLE f USING fts5(a, content=''); INSERT INTO f (rowid) VALUES (1), (2);",
+            2,
+        ),
+        ("ALTER TABLE f RENAME TO g; INSERT OR REPLACE INTO g (rowid, a) VALUES (1, 'x');", 1),
+        ("INSERT INTO f (rowid, a, b) VALUES (3, 'hello', 'sun');", 0),
+        ("ALTER TABLE f RENAME TO g;", 0),
+        ("INSERT INTO f (f) VALUES ('optimize');", 0),
+    ],
+)
+def test_the_entries_of_an_index_without_contents_are_compared(script: str, lost: int) -> None:
+    found = losses(CONTENTLESS, script)
+    assert (found["f"].rows_lost if "f" in found else 0) == lost
+
+
+INDEXED = (
+    "CREATE TABLE users (id TEXT PRIMARY KEY, name TEXT)",
+    "CREATE VIRTUAL TABLE uf USING fts5(name, content='users')",
+    "INSERT INTO users VALUES ('u1', 'ann'), ('u2', 'bob'), ('u3', 'cat')",
+    "DELETE FROM users WHERE id = 'u1'",
+    "INSERT INTO uf (uf) VALUES ('rebuild')",
+)
+RENUMBERED = (
+    "CREATE TABLE n (id TEXT PRIMARY KEY, name TEXT NOT NULL); INSERT INTO n SELECT * FROM users;"
+    "DROP TABLE users; ALTER TABLE n RENAME TO users;"
+)
+AGAIN = "INSERT INTO uf (uf) VALUES ('rebuild');"
+
+
+@pytest.mark.parametrize(
+    ("script", "lost"),
+    [
+        (RENUMBERED, 2),
+        (RENUMBERED + AGAIN, 0),
+        ("UPDATE users SET name = 'dan' WHERE id = 'u2';", 1),
+        ("INSERT INTO uf (uf) VALUES ('delete-all');", 2),
+        ("INSERT INTO users VALUES ('u4', 'never indexed');", 0),
+        ("UPDATE users SET name = upper(name);", 0),
+    ],
+)
+def test_an_index_that_fits_its_rows_no_longer_is_told(script: str, lost: int) -> None:
+    loss = losses(INDEXED, script).get("uf")
+    assert (loss is not None and loss.is_unfit, loss.rows_lost if loss is not None else 0) == (lost > 0, lost)
+
+
+def test_an_index_that_did_not_fit_before_is_not_told() -> None:
+    assert losses((*INDEXED, "UPDATE users SET name = 'dan' WHERE id = 'u2'"), RENUMBERED).keys() == set()
+
+
 def test_a_delete_through_a_trigger_is_found() -> None:
     schema = (*FAMILY, "CREATE TRIGGER g AFTER DELETE ON notes BEGIN DELETE FROM tracks; END")
     found = losses(schema, "DELETE FROM notes WHERE body = 'other';")
@@ -198,3 +260,18 @@ def test_what_is_measured_is_what_a_person_would_count(
         cells = [0, 0]
     assert (found.rows_lost if found else 0) == lost
     assert (sum(c.values_lost for c in found.columns) if found else 0) == sum(cells)
+
+
+def test_the_rows_of_a_full_text_index_are_found_by_their_number() -> None:
+    rows = "WITH n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400) INSERT INTO f SELECT i FROM n"
+    engine = clone(("CREATE VIRTUAL TABLE f USING fts5(a)", rows, "CREATE TABLE o (v)", "INSERT INTO o VALUES (1)"))
+    steps = 0
+
+    def count() -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    engine.connection.set_progress_handler(count, 1_000)
+    assert measure(engine, ["f"], {}) == ()
+    assert steps < 200

@@ -183,6 +183,26 @@ def test_a_full_text_index_is_a_table_like_others() -> None:
     assert (one.verdict, one.lost, one.made.tables) == (Verdict.REVERSIBLE, ("all rows of search",), ("search",))
 
 
+SEARCHED = """
+CREATE TABLE posts (slug TEXT PRIMARY KEY, body TEXT);
+CREATE VIRTUAL TABLE found USING fts5(body, content='posts');
+CREATE TRIGGER indexed AFTER INSERT ON posts BEGIN INSERT INTO found (rowid, body) VALUES (new.rowid, new.body); END;
+CREATE TRIGGER gone AFTER DELETE ON posts BEGIN
+  INSERT INTO found (found, rowid, body) VALUES ('delete', old.rowid, old.body);
+END;
+"""
+
+
+@pytest.mark.parametrize("again", ["", "INSERT INTO found (found) VALUES ('rebuild');"])
+def test_a_rollback_that_renumbers_what_an_index_reads_has_to_build_it_again(again: str) -> None:
+    back = rebuild("posts", "slug TEXT PRIMARY KEY, body TEXT", "slug, body") + "\n"
+    triggers = SEARCHED[SEARCHED.index("CREATE TRIGGER") :]
+    migrations = (SEARCHED, None), ("ALTER TABLE posts ADD COLUMN at TEXT;", f"{back}{triggers}{again}")
+    one = judge(catalog(*migrations))[1]
+    assert one.verdict is (Verdict.LOSSY if again else Verdict.UNPROVEN)
+    assert any("found: a search finds" in text for text in one.evidence) == (not again)
+
+
 @pytest.mark.parametrize(
     "back",
     [

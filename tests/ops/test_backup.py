@@ -224,6 +224,13 @@ def test_a_restore_brings_rows_and_history_and_says_what_goes(filled: Project) -
     assert filled.states()["0002"] == "rolled back"
 
 
+def test_a_view_is_no_table_that_a_rewind_loses(filled: Project) -> None:
+    filled.run("CREATE VIEW names AS SELECT email FROM users")
+    backup, _ = backups.create(filled.workspace)
+
+    assert restore.prepare(filled.workspace, backup.id).losses == ()
+
+
 def test_a_backup_of_another_database_is_not_a_point_in_time_of_this_one(filled: Project, tmp_path: Path) -> None:
     backup, _ = backups.create(filled.workspace)
     filled.database = SqliteDatabase(tmp_path / "other.sqlite")

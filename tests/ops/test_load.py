@@ -9,7 +9,7 @@ import pytest
 from d1ops.core.restoring import MARK
 from d1ops.core.sql import split
 from d1ops.database.sqlite import SqliteDatabase
-from d1ops.errors import HumanNeeded, OutcomeUnknown, TargetMoved, Unreachable
+from d1ops.errors import BackupRefused, HumanNeeded, OutcomeUnknown, TargetMoved, Unreachable
 from d1ops.ops import backup as backups
 from d1ops.ops import load, migrate, rollback
 from d1ops.ops.load_mark import under_way
@@ -203,3 +203,59 @@ def test_a_load_can_be_taken_back_half_way(rich: Project) -> None:
     real.restore(mark.bookmark)
 
     assert everything(rich) == before
+
+
+INDEXED = """
+CREATE TABLE posts (id INTEGER PRIMARY KEY, body TEXT);
+CREATE VIRTUAL TABLE found USING fts5(body, content='posts', content_rowid='id');
+"""
+
+
+def test_a_full_text_index_finds_what_it_found(project: Project) -> None:
+    project.write({"0001_posts.sql": INDEXED}).migrate()
+    project.run("INSERT INTO posts VALUES (1, 'alpha'), (2, 'beta')", "INSERT INTO found (found) VALUES ('rebuild')")
+    backup, _ = backups.create(project.workspace)
+
+    back(project, backup.id)
+
+    assert project.database.query("SELECT rowid FROM found WHERE found MATCH 'beta'").rows == ((2,),)
+
+
+class Forgetful(Delegate):
+    """A database that builds no full-text index, and says that it did."""
+
+    def batch(
+        self, statements: Sequence[Statement], *, reads_only: bool = False, lossy: bool = False
+    ) -> tuple[Result, ...]:
+        kept = [statement for statement in statements if "'rebuild'" not in statement.sql]
+        return self.inner.batch(kept, reads_only=reads_only, lossy=lossy)
+
+
+def test_a_full_text_index_that_is_not_filled_is_noticed(project: Project) -> None:
+    project.write({"0001_posts.sql": INDEXED}).migrate()
+    project.run("INSERT INTO posts VALUES (1, 'alpha')", "INSERT INTO found (found) VALUES ('rebuild')")
+    backup, _ = backups.create(project.workspace)
+    project.database = Forgetful(project.database)
+
+    with pytest.raises(HumanNeeded, match="the full-text index found does not fit its rows"):
+        back(project, backup.id)
+
+
+def test_an_index_that_did_not_fit_in_the_backup_does_not_stop_a_load(project: Project) -> None:
+    project.write({"0001_posts.sql": INDEXED}).migrate()
+    project.run("INSERT INTO posts VALUES (1, 'alpha'), (2, 'beta')", "INSERT INTO found (rowid, body) VALUES (2, 'b')")
+    backup, _ = backups.create(project.workspace)
+
+    back(project, backup.id)
+
+    assert any("found did not fit its rows in the backup" in line for line in project.told)
+    assert project.database.query("SELECT rowid FROM found WHERE found MATCH 'alpha OR beta'").rows == ((2,),)
+
+
+def test_a_full_text_index_without_contents_is_refused_before_anything_is_removed(project: Project) -> None:
+    project.run("CREATE VIRTUAL TABLE f USING fts5(a, content='')", "INSERT INTO f (rowid, a) VALUES (1, 'x')")
+    backup, _ = backups.create(project.workspace)
+    workspace = project.workspace
+
+    with pytest.raises(BackupRefused, match="f is a full-text index without contents"):
+        load.prepare(workspace, workspace, backup.id)

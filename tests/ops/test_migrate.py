@@ -166,3 +166,63 @@ def test_statements_separated_by_windows_line_ends_run(project: Project) -> None
     sql = str(project.database.query("SELECT sql FROM sqlite_master WHERE name = 'g'").scalar())
     assert sql.count("\r\n") == 1
     assert "'x\r\ny'" in sql
+
+
+SEARCHED = {
+    "0001_users.sql": "CREATE TABLE users (id TEXT PRIMARY KEY, name TEXT);\n"
+    "CREATE VIRTUAL TABLE uf USING fts5(name, content='users');\n"
+    "CREATE VIRTUAL TABLE bare USING fts5(name, content='', contentless_delete=1);\n",
+}
+SEARCHED_ROWS = (
+    "INSERT INTO users VALUES ('u1', 'ann'), ('u2', 'bob')",
+    "DELETE FROM users WHERE id = 'u1'",
+    "INSERT INTO uf (uf) VALUES ('rebuild')",
+    "INSERT INTO bare (rowid, name) VALUES (7, 'ann')",
+)
+RENUMBERS = (
+    "CREATE TABLE n (id TEXT PRIMARY KEY, name TEXT NOT NULL);\nINSERT INTO n SELECT * FROM users;\n"
+    "DROP TABLE users;\nALTER TABLE n RENAME TO users;\n"
+)
+OVERWRITES = "INSERT OR REPLACE INTO bare (rowid, name) VALUES (7, 'bob');\n"
+
+
+@pytest.mark.parametrize(("script", "index"), [(RENUMBERS, "uf"), (OVERWRITES, "bare")])
+def test_what_a_search_finds_is_not_lost_unless_named(project: Project, script: str, index: str) -> None:
+    project.write(SEARCHED).migrate()
+    project.run(*SEARCHED_ROWS)
+    project.write({"0002_next.sql": script})
+
+    with pytest.raises(LossRefused, match=rf"nobody named: {index}$") as caught:
+        project.migrate()
+    assert ("INSERT INTO uf (uf) VALUES ('rebuild')" in (caught.value.hint or "")) == (index == "uf")
+
+    project.migrate(accept=index)
+    assert project.states()["0002"] == "applied"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        RENUMBERS + "INSERT INTO uf (uf) VALUES ('rebuild');\n",
+        "INSERT INTO bare (rowid, name) VALUES (8, 'bob');\n",
+    ],
+)
+def test_a_search_that_finds_all_that_it_found_lets_a_migration_run(project: Project, script: str) -> None:
+    project.write(SEARCHED).migrate()
+    project.run(*SEARCHED_ROWS)
+
+    project.write({"0002_next.sql": script}).migrate()
+
+    assert project.states()["0002"] == "applied"
+
+
+def test_a_rollback_that_renumbers_what_an_index_reads_is_refused(project: Project) -> None:
+    project.write(SEARCHED).migrate()
+    project.run(*SEARCHED_ROWS)
+    project.write(
+        {"0002_mail.sql": "ALTER TABLE users ADD COLUMN mail TEXT;\n"},
+        {"0002_rollback.sql": RENUMBERS.replace("SELECT *", "SELECT id, name")},
+    ).migrate()
+
+    with pytest.raises(LossRefused, match=r"nobody named: uf$"):
+        project.rollback("2")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from d1ops.core.fulltext import is_whole
 from d1ops.core.measure import BEFORE, dangling, lost_rows, lowered_counters
 from d1ops.core.replay import run_script
 from d1ops.core.schema import diff
@@ -63,7 +64,7 @@ def differences(engine: Engine, expected: bytes, *, loose: Collection[str] = ())
         if found:
             return tuple(found)
         tables, broken = read_tables(other), dangling(other)
-        is_whole = {name: _is_index_whole(other, table.name) for name, table in tables.items() if table.is_virtual}
+        whole = {name: is_whole(other, table.name) for name, table in tables.items() if table.is_virtual}
     with beside(engine, expected):
         for name, table in tables.items():
             rowid = [table.rowid] if table.rowid and name not in loose else []
@@ -72,8 +73,8 @@ def differences(engine: Engine, expected: bytes, *, loose: Collection[str] = ())
         found += lowered_counters(engine)
     found += [
         f"the full-text index {tables[name].name} does not fit its rows"
-        for name, whole in is_whole.items()
-        if whole and not _is_index_whole(engine, tables[name].name)
+        for name, was_whole in whole.items()
+        if was_whole and not is_whole(engine, tables[name].name)
     ]
     found += [
         f"{count} rows of {child} are without their row in {parent}"
@@ -110,15 +111,3 @@ def _are_equal(engine: Engine, table: str, columns: Sequence[str]) -> bool:
     except apsw.SQLError:  # a virtual table whose content table is missing holds nothing to compare
         return True
     return counts[0] == counts[1] and not lost_rows(engine, table, columns, most=1)
-
-
-def _is_index_whole(engine: Engine, table: str) -> bool:
-    """Whether a full-text index fits the text that it indexes, by FTS5's own check; True for what is no such index."""
-    name = quote_identifier(table)
-    try:
-        engine.ask(f"INSERT INTO {name} ({name}, rank) VALUES ('integrity-check', 1)")
-    except apsw.CorruptError:
-        return False
-    except apsw.Error:
-        return True
-    return True
