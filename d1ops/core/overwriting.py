@@ -45,37 +45,47 @@ def replaces(texts: Iterable[str]) -> bool:
 
 
 class Copy(NamedTuple):
-    """Rows of one table on their way into another: `left_out` are the columns (folded) of `source` that the text names
-    as a target without naming them as what goes there."""
+    """Rows of one table on their way into another. `columns` (folded) are those that the text names as a target, None
+    where it names none; `values` are the names in each expression that goes there."""
 
     source: str
-    named: frozenset[str]
-    left_out: frozenset[str]
+    target: str
+    columns: tuple[str, ...] | None
+    values: tuple[frozenset[str], ...]
+
+    def left_out(self, of: Iterable[str], into: Sequence[str]) -> set[str]:
+        """Return which columns `of` the source do not go into the column of the same name, where `into` are all columns
+        of the target; none where that cannot be told."""
+        columns = self.columns if self.columns is not None else into
+        if len(columns) != len(self.values):
+            return set()
+        taken = {column for column, names in zip(columns, self.values, strict=True) if column in names}
+        return set(of) - taken
 
 
 def copied(sql: str) -> Copy | None:
-    """Read `INSERT INTO … (…) SELECT … FROM source …`, of one table; None for any other form."""
+    """Read `INSERT INTO … SELECT … FROM source …`, of one table; None for any other form, and for `SELECT *`."""
     tokens = list(significant(sql))
     words = [token.upper for token in tokens]
     if words[:1] != ["INSERT"] or "INTO" not in words or "SELECT" not in words:
         return None
     into, select = words.index("INTO"), words.index("SELECT")
     between = tokens[into + 1 : select]
+    listed = between[1:]
     parts = _clauses(tokens[select + 1 :])
-    source = parts.get("FROM", [])
-    if len(between) < 4 or between[1].text != "(" or between[-1].text != ")" or len(source) not in (1, 2, 3):
+    source, values = parts.get("FROM", []), _assignments(parts[""])
+    target, table = _name(between[:1]), _name(source[:1])
+    has_star = any(value[-1].text == "*" for value in values if value)
+    if target is None or table is None or len(source) > 3 or has_star or any(token.text == "," for token in source):
         return None
-    targets = [_name(each) for each in _assignments(between[2:-1])]
-    values = _assignments(parts.get("", []))
-    table = _name(source[:1])
-    if table is None or len(targets) != len(values) or any(token.text == "," for token in source):
-        return None
-    left_out = {
-        target
-        for target, value in zip(targets, values, strict=True)
-        if target is not None and target not in {_name([token]) for token in value}
-    }
-    return Copy(table, frozenset(name for name in targets if name is not None), frozenset(left_out))
+    columns = None
+    if listed:
+        found = [_name(each) for each in _assignments(listed[1:-1])]
+        if listed[0].text != "(" or listed[-1].text != ")" or None in found:
+            return None
+        columns = tuple(name for name in found if name is not None)
+    mentioned = tuple(frozenset(name for token in value if (name := _name([token]))) for value in values)
+    return Copy(table, target, columns, mentioned)
 
 
 # -- the plain forms -----------------------------------------------------------------------------------

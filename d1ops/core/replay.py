@@ -162,12 +162,8 @@ class _Notes:
 
     def __init__(self, engine: Engine, statements: Sequence[ScriptStatement]) -> None:
         self.names = schema_of(engine).tables()
-        self._columns = {
-            fold(name): {
-                fold(str(column)) for (column,) in engine.ask("SELECT name FROM pragma_table_xinfo(?)", (name,))
-            }
-            for name in self.names
-        }
+        self._engine = engine
+        self._columns = {fold(name): set(self._columns_of(name)) for name in self.names}
         self._statements = statements
         self._position = 0
         self._own: str | None = None
@@ -180,6 +176,9 @@ class _Notes:
         self.unfilled: set[str] = set()
         self.left_out: dict[str, set[str]] = {}
 
+    def _columns_of(self, table: str) -> list[str]:
+        return [fold(str(name)) for (name,) in self._engine.ask("SELECT name FROM pragma_table_info(?)", (table,))]
+
     def begin(self, position: int) -> None:
         """Turn to a statement."""
         self._position, self._own = position, None
@@ -187,7 +186,7 @@ class _Notes:
         self._filled = fills(sql)
         copy = copied(sql)
         if copy is not None and copy.source in self._columns:
-            left = copy.left_out | (self._columns[copy.source] - copy.named)
+            left = copy.left_out(self._columns[copy.source], self._columns_of(copy.target))
             self.left_out.setdefault(copy.source, set()).update(left)
 
     def note(self, action: int, first: str | None, second: str | None, _: str | None, trigger: str | None) -> None:

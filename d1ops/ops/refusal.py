@@ -81,8 +81,8 @@ def _moved(failure: Failure, batch: Batch, path: str) -> TargetMoved:
             name = str(failure.found)
             return _refused(
                 failure.kind,
-                f"{name} is not what it was in the backup, and the change is about to take it away: rows were inserted,"
-                " updated or deleted since",
+                f"{name} is not what it was in the backup, and the change is about to take or overwrite it: rows were"
+                " inserted, updated or deleted since",
                 [name],
             )
         case Kind.CHANGES:

@@ -115,6 +115,14 @@ MOVES = {
         [],
         "a.w",
     ),
+    "column moved by a copy that names no columns": (
+        PAIR + "INSERT INTO a VALUES (1, 'x');\n",
+        "CREATE TABLE a2 (id INTEGER PRIMARY KEY, v TEXT, w TEXT);\nINSERT INTO a2 SELECT id, NULL, v FROM a;\n"
+        "DROP TABLE a;\nALTER TABLE a2 RENAME TO a;\n",
+        "ALTER TABLE a DROP COLUMN w;\n",
+        [],
+        "a.w",
+    ),
     "column emptied": (
         PAIR + "INSERT INTO a VALUES (1, 'x');\n",
         "ALTER TABLE a ADD COLUMN w;\nUPDATE a SET w = v, v = NULL;\n",
