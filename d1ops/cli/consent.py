@@ -7,6 +7,7 @@ name alone: `--accept-loss artists,tracks.plays`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,8 +55,9 @@ class Agreement:
 
 
 def names(text: str | None) -> frozenset[str]:
-    """Return the names of `--accept-loss`."""
-    return frozenset(name.strip() for name in (text or "").split(",") if name.strip())
+    """Return the names of `--accept-loss`, as `core.measure.loss_name` gives them: it quotes one with a comma."""
+    found = (match.strip() for match in re.findall(r'(?:"(?:[^"]|"")*"|[^,"]|")+', text or ""))
+    return frozenset(name for name in found if name)
 
 
 def obtain(workspace: Workspace, agreement: Agreement, question: str) -> Consent:

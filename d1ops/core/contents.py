@@ -113,6 +113,12 @@ def overwritten(engine: Engine, columns: Iterable[tuple[str, str]], *, schema: s
     return found
 
 
+def replaced(engine: Engine, tables: Iterable[str], *, schema: str = BEFORE) -> list[Doomed]:
+    """Return the tables that a script writes to with REPLACE, of those that are there: a row in its way goes whole."""
+    sql = "SELECT name FROM pragma_table_list WHERE schema = ? AND lower(name) = lower(?) AND type = 'table'"
+    return [Doomed(str(name)) for table in sorted(set(tables)) for (name,) in engine.ask(sql, (schema, table))]
+
+
 def is_empty(engine: Engine, one: Doomed, *, schema: str = BEFORE) -> bool:
     """Whether nothing is there that could be lost."""
     where = f" WHERE {quote_identifier(one.column)} IS NOT NULL" if one.column is not None else ""

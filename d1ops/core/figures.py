@@ -113,9 +113,13 @@ def figures(engine: Engine, tables: Collection[str]) -> list[Figure]:
 
 def values(engine: Engine, of: Iterable[tuple[str, str]]) -> list[Figure]:
     """Return what is counted of these columns, of those that an engine holds now and that may be NULL: the values of
-    others are as many as the rows."""
+    others are as many as the rows. A full-text index may miss the table that it reads."""
     found: list[Figure] = []
     for table, column in of:
+        try:
+            engine.ask(f"SELECT 1 FROM {quote_identifier(table)} LIMIT 1")
+        except apsw.Error:
+            continue
         rows = engine.ask(
             'SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0 AND NOT "notnull" AND lower(name) = lower(?)',
             (table, column),

@@ -44,6 +44,42 @@ def replaces(texts: Iterable[str]) -> bool:
     return False
 
 
+class Renames:
+    """Which names tables and columns had before the statements that were read. `tables` are those that were there then;
+    what takes the name of one stands for it."""
+
+    def __init__(self, tables: Iterable[str]) -> None:
+        self._there = {fold(name) for name in tables}
+        self._tables: dict[str, str] = {}
+        self._columns: dict[tuple[str, str], str] = {}
+
+    def table(self, name: str) -> str:
+        """Return the name that a table had before."""
+        return self._tables.get(fold(name), name)
+
+    def column(self, table: str, name: str) -> str:
+        """Return the name that a column had before; `table` is the name of its table before."""
+        return self._columns.get((fold(table), fold(name)), name)
+
+    def read(self, sql: str) -> None:
+        """Take notice of `ALTER TABLE … RENAME`; another statement changes no name."""
+        tokens = list(significant(sql))
+        words = [token.upper for token in tokens]
+        if words[:2] != ["ALTER", "TABLE"] or "RENAME" not in words[3:] or "TO" not in words[4:]:
+            return
+        at, to = words.index("RENAME", 3), words.index("TO", 4)
+        table, new = _name(tokens[at - 1 : at]), _name(tokens[to + 1 : to + 2])
+        if table is None or new is None:
+            return
+        before = self.table(table)
+        if fold(before) not in self._there:
+            return
+        if to == at + 1:
+            self._tables[new] = before
+        elif (old := _name(tokens[to - 1 : to])) is not None:
+            self._columns[fold(before), new] = self.column(before, old)
+
+
 class Copy(NamedTuple):
     """Rows of one table on their way into another. `columns` (folded) are those that the text names as a target, None
     where it names none; `values` are the names in each expression that goes there."""

@@ -12,7 +12,7 @@ from d1ops.core import rules
 from d1ops.core.deferral import settling
 from d1ops.core.engine import Engine, Rejected
 from d1ops.core.mirror import empty, schema_of
-from d1ops.core.overwriting import copied, fills
+from d1ops.core.overwriting import Renames, copied, fills
 from d1ops.core.sql import fold, is_about_rows, significant
 from d1ops.core.values import Statement
 from d1ops.errors import StatementRejected
@@ -145,6 +145,8 @@ class Effects:
     overwritten: frozenset[tuple[str, str]] = frozenset()
     """Columns that its statements and triggers write to where they may hold something; those that a foreign key's
     action sets are not among them."""
+    written: frozenset[str] = frozenset()
+    """Tables that it inserts rows into or updates."""
     dropped: frozenset[str] = frozenset()
     """Tables that a DROP TABLE names."""
     anew: frozenset[str] = frozenset()
@@ -171,7 +173,9 @@ class _Notes:
         self.touched: set[str] = set()
         self.emptied: set[Part] = set()
         self.overwritten: set[tuple[str, str]] = set()
+        self.written: set[str] = set()
         self.dropped: set[str] = set()
+        self._renames = Renames(self.names)
         self.created: set[str] = set()
         self.unfilled: set[str] = set()
         self.left_out: dict[str, set[str]] = {}
@@ -184,14 +188,16 @@ class _Notes:
         self._position, self._own = position, None
         sql = self._statements[position].sql
         self._filled = fills(sql)
+        self._renames.read(sql)
         copy = copied(sql)
-        if copy is not None and copy.source in self._columns:
-            left = copy.left_out(self._columns[copy.source], self._columns_of(copy.target))
-            self.left_out.setdefault(copy.source, set()).update(left)
+        source = fold(self._renames.table(copy.source)) if copy is not None else ""
+        if copy is not None and source in self._columns:
+            left = copy.left_out(self._columns[source], self._columns_of(copy.target))
+            self.left_out.setdefault(source, set()).update(left)
 
     def note(self, action: int, first: str | None, second: str | None, _: str | None, trigger: str | None) -> None:
         """Take notice of what a statement is about to do."""
-        name = (second if action == apsw.SQLITE_ALTER_TABLE else first) or ""
+        name = self._renames.table((second if action == apsw.SQLITE_ALTER_TABLE else first) or "")
         folded = fold(name)
         if folded not in self._columns or rules.is_reserved(name):
             return
@@ -203,6 +209,8 @@ class _Notes:
         self.touched.add(name)
         if trigger is None and self._own is None:
             self._own = name
+        if action in (apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE):
+            self.written.add(name)
         if action == apsw.SQLITE_INSERT:
             self.unfilled.discard(folded)
         elif action in (apsw.SQLITE_DROP_TABLE, apsw.SQLITE_DROP_VTABLE):
@@ -210,12 +218,12 @@ class _Notes:
         elif action == apsw.SQLITE_DELETE and self._verb != "DROP":
             # DROP TABLE looks like a DELETE as well; what it takes shows in the schema after.
             self.emptied.add((name, None))
-        elif action == apsw.SQLITE_UPDATE and second is not None and fold(second) in self._columns[folded]:
-            self._note_update(name, second, trigger)
+        elif action == apsw.SQLITE_UPDATE and second is not None:
+            self._note_update(name, self._renames.column(name, second), trigger, is_filled=fold(second) in self._filled)
 
-    def _note_update(self, table: str, column: str, trigger: str | None) -> None:
+    def _note_update(self, table: str, column: str, trigger: str | None, *, is_filled: bool) -> None:
         is_own = trigger is None and self._own == table
-        if is_own and fold(column) in self._filled:
+        if (is_own and is_filled) or fold(column) not in self._columns[fold(table)]:
             return
         self.emptied.add((table, column))
         # Of a foreign key's action SQLite names neither a trigger nor the table of the statement.
@@ -280,6 +288,7 @@ def effects(engine: Engine, statements: Sequence[ScriptStatement]) -> Effects:
         after=after,
         emptied=frozenset(emptied),
         overwritten=frozenset(notes.overwritten),
+        written=frozenset(notes.written),
         dropped=frozenset(notes.dropped),
         anew=frozenset(anew),
         failed=failed,

@@ -30,6 +30,15 @@ def removed(with_all: Engine, without: Engine) -> set[Part]:
     return found
 
 
+def older(parts: Collection[Part], without: Engine) -> set[Part]:
+    """Return those of the tables and columns that are there without the migrations."""
+    return {
+        (table, column)
+        for table, column in parts
+        if (there := _columns(without, "main", table)) and (column is None or fold(column) in there)
+    }
+
+
 def are_back(clone: Engine, sources: Collection[Part], going: Iterable[Part]) -> bool:
     """Whether every source holds all that one of the parts held that go and that the migrations made."""
     gone = [part for part in _gone(clone, going) if clone.ask(f"SELECT 1 FROM {part.rows} LIMIT 1")]

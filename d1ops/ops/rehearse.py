@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from d1ops.core import figures
 from d1ops.core.chunked import Key
-from d1ops.core.contents import Doomed, contents, doomed, is_empty, overwritten, parts, warnings
+from d1ops.core.contents import Doomed, contents, doomed, is_empty, overwritten, parts, replaced, warnings
 from d1ops.core.engine import Rejected
 from d1ops.core.fingerprint import Salt
 from d1ops.core.ledger import ledger_change, require_untouched
 from d1ops.core.measure import lowered_counters, mismatches
 from d1ops.core.mirror import build_mirror, schema_of
-from d1ops.core.overwriting import replaces
+from d1ops.core.overwriting import Renames, replaces
 from d1ops.core.reach import EVERYTHING, Closure, watching_reach
 from d1ops.core.rehearsal import BEFORE, dangling, measure, rehearse
 from d1ops.core.replay import Effects, effects, watching
@@ -133,8 +133,11 @@ class _Step:
     """Columns that it writes to where they may hold something."""
     copied: frozenset[tuple[str, str]] = frozenset()
     """Columns of tables in whose place it puts another one."""
+    replaced: frozenset[str] = frozenset()
+    """Tables that it writes to where it, a trigger or a constraint says REPLACE."""
     dropped: frozenset[str] = frozenset()
-    """Tables (folded) that a DROP TABLE names."""
+    """Tables that a DROP TABLE names."""
+    statements: tuple[ScriptStatement, ...] = ()
     chunked: Chunked | None = None
     chunks: tuple[Chunk, ...] = ()
 
@@ -176,6 +179,7 @@ def _rehearse_step(engine: Engine, step: Step, ledger: str, before: Schema, caus
         except Rejected as error:
             raise StatementRejected(f"{ledger} does not take the change of {step.label}: {error.text}") from None
     texts = (*(each.sql for each in statements), *(o.sql or "" for o in everything.objects if fold(o.table) in written))
+    has_replace = replaces(texts)
     triggers = sum(o.type == "trigger" for o in everything.objects)
     is_certain = not functions & figures.CHANCE_AND_TIME and not written & _unordinary(everything)
     # Where the number of changed rows says nothing, that of the values does.
@@ -185,13 +189,15 @@ def _rehearse_step(engine: Engine, step: Step, ledger: str, before: Schema, caus
         schema=after.users(ledger),
         reached=frozenset(written),
         depends_on=frozenset(depends_on),
-        bounds=figures.bounds(counted, now, replaces=replaces(texts)),
+        bounds=figures.bounds(counted, now, replaces=has_replace),
         changes=changes if is_certain else None,
         times=len(statements) * (1 + triggers),
         seconds=seconds,
         overwritten=effect.overwritten,
         copied=frozenset(copied),
-        dropped=frozenset(fold(name) for name in effect.dropped),
+        replaced=effect.written if has_replace else frozenset(),
+        dropped=effect.dropped,
+        statements=tuple(statements),
     )
 
 
@@ -218,6 +224,9 @@ def _rehearse_pieces(engine: Engine, step: Step, ledger: str, seen: Look, causes
     with watching_reach(engine) as depends_on:
         found = pieces.rehearse_pieces(engine, chunked, Key(progress.done_to) if progress else None, times)
     require_untouched(step.script.path, found.reached, everything, everything, ledger)
+    effect = _effects(everything, step.script.statements)
+    ours = (o.sql or "" for o in everything.objects if fold(o.table) in found.reached)
+    texts = (*(each.sql for each in step.script.statements), *ours)
     for table, new in found.causes.items():
         causes.setdefault(table, []).extend(new)
     return _Step(
@@ -228,7 +237,8 @@ def _rehearse_pieces(engine: Engine, step: Step, ledger: str, seen: Look, causes
         changes=None,
         times=times,
         seconds=max((chunk.guard.seconds for chunk in found.chunks), default=0.0),
-        overwritten=_effects(everything, step.script.statements).overwritten,
+        overwritten=effect.overwritten,
+        replaced=effect.written if replaces(texts) else frozenset(),
         chunked=chunked,
         chunks=found.chunks,
     )
@@ -280,14 +290,26 @@ def _guards(
 
 
 def _wanted(engine: Engine, steps: Sequence[_Step], losses: Sequence[TableLoss]) -> list[Doomed]:
-    """Return what must be as in the backup: what the steps take away, what they overwrite, and what is empty in a table
-    that they copy, since the copy may leave it out."""
-    found = doomed(losses, dropped={name for step in steps for name in step.dropped})
+    """Return what must be as in the backup, by the names that it has there: what the steps take away, overwrite or may
+    replace, and what is empty in a table that they copy, since the copy may leave it out."""
+    renames = Renames(str(name) for (name,) in engine.ask(f"SELECT name FROM {BEFORE}.sqlite_master"))
+    columns: set[tuple[str, str]] = set()
+    copied: set[tuple[str, str]] = set()
+    tables: set[str] = set()
+    dropped: set[str] = set()
+    for step in steps:
+        for into, of in ((columns, step.overwritten), (copied, step.copied)):
+            into |= {(table := renames.table(name), renames.column(table, column)) for name, column in of}
+        tables |= {renames.table(name) for name in step.replaced}
+        dropped |= {fold(renames.table(name)) for name in step.dropped}
+        for statement in step.statements:
+            renames.read(statement.sql)
+    found = [*doomed(losses, dropped=dropped), *replaced(engine, tables)]
     whole = {fold(one.table) for one in found if one.column is None}
-    more = overwritten(engine, (part for step in steps for part in step.overwritten))
-    copied = overwritten(engine, (part for step in steps for part in step.copied))
-    more += [one for one in copied if is_empty(engine, one)]
-    return [*found, *(one for one in dict.fromkeys(more) if one not in found and fold(one.table) not in whole)]
+    more = overwritten(engine, columns)
+    more += [one for one in overwritten(engine, copied) if is_empty(engine, one)]
+    more = [one for one in more if fold(one.table) not in whole]
+    return list(dict.fromkeys([*found, *more]))
 
 
 def _scope_warnings(backup: VerifiedBackup) -> list[str]:

@@ -16,7 +16,7 @@ from d1ops.core.plan import Plan, Step
 from d1ops.core.proof import expected_losses, prove
 from d1ops.core.reach import reach
 from d1ops.core.replay import effects, replay_without_rows, run_on_mirror, run_script
-from d1ops.core.returned import removed
+from d1ops.core.returned import older, removed
 from d1ops.errors import LedgerRefused, StatementRejected, StructureRefused
 from d1ops.ops.change import Prepared, apply, with_breakages
 from d1ops.ops.chunks import refuse_rollback
@@ -105,7 +105,9 @@ def prepare(
         return found
     with_all, without = _replays(workspace, seen, found)
     changed = _changed_rows(workspace, seen, found)
-    sources = removed(with_all, without).union(*(effect.emptied for effect in changed))
+    # What one of them took out of what another one made is to go with that.
+    emptied = {part for effect in changed for part in effect.emptied}
+    sources = removed(with_all, without) | older(emptied, without)
     scripts = (step.script.statements for step in found.steps)
     needed = reach(build_mirror(seen.everything.objects), scripts, also=(table for table, _ in sources))
     backup, snapshot = backed_up(workspace, seen, needed)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from d1ops.cli.consent import names
+from d1ops.core.measure import loss_name
 from tests.cli.conftest import DANGEROUS
 from tests.cli.terminal import Terminal
 
@@ -135,3 +139,10 @@ def test_colour_is_for_terminals_that_want_it(empty: Shell, monkeypatch: pytest.
                 assert terminal.end() == 2
             assert ("\x1b[31merror:\x1b[0m " in terminal.text) is coloured
             assert ("\x1b" in terminal.text) is coloured
+
+
+@given(st.lists(st.tuples(st.text("a,.\"' ", min_size=1), st.none() | st.text("b,.\"' ", min_size=1)), min_size=1))
+def test_every_loss_can_be_accepted_by_its_name(losses: list[tuple[str, str | None]]) -> None:
+    written = [loss_name(table, column) for table, column in losses]
+    assume(all(name == name.strip() for name in written))
+    assert names(", ".join(written)) == set(written)

@@ -179,13 +179,54 @@ def test_no_more_values_expire_than_in_the_rehearsal(project: Project) -> None:
     assert project.database.query("SELECT count(nick) FROM users").scalar() == 2
 
 
-def test_a_row_that_came_since_is_not_replaced(project: Project) -> None:
-    project.write({"0004_notes.sql": "INSERT OR REPLACE INTO notes VALUES (9, 'default');\n"})
+REPLACES = {
+    "a new row": ("INSERT OR REPLACE INTO notes VALUES (9, 'default');\n", "INSERT INTO notes VALUES (9, 'own')"),
+    "an equal row": ("REPLACE INTO users (id, email) VALUES (1, 'a');\n", "UPDATE users SET nick = 'own' WHERE id = 1"),
+    "every row": (
+        "INSERT OR REPLACE INTO users (id, email) SELECT id, email FROM users;\n",
+        "UPDATE users SET nick = 'own' WHERE id = 2",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "by_hand"), REPLACES.values(), ids=REPLACES)
+def test_what_was_written_since_is_not_replaced(project: Project, script: str, by_hand: str) -> None:
+    project.run("DELETE FROM posts", "DELETE FROM likes", "UPDATE users SET nick = NULL")
+    project.write({"0004_replace.sql": script})
     prepared = migrate.prepare(project.workspace)
-    project.run("INSERT INTO notes VALUES (9, 'own')")
-    with pytest.raises(TargetMoved, match="would take more of notes than in the rehearsal"):
+    assert prepared.losses == ()
+    project.run(by_hand)
+    before = project.rows()
+    with pytest.raises(TargetMoved, match="is not what it was in the backup"):
         migrate.migrate(project.workspace, prepared, YES)
-    assert project.database.query("SELECT text FROM notes WHERE id = 9").scalar() == "own"
+    assert project.rows() == before
+
+
+RENAMED = {
+    "table": {"0004_r.sql": "ALTER TABLE users RENAME TO people;\nUPDATE people SET nick = 'new';\n"},
+    "column": {"0004_r.sql": "ALTER TABLE users RENAME nick TO n;\nUPDATE users SET n = 'new';\n"},
+    "both": {
+        "0004_r.sql": 'ALTER TABLE users RENAME COLUMN nick TO "N n";\nALTER TABLE Users RENAME TO "Pe ople";\n'
+        'UPDATE "pe ople" SET "n N" = \'new\';\n'
+    },
+    "two steps": {
+        "0004_r.sql": "ALTER TABLE users RENAME COLUMN nick TO n;\nALTER TABLE users RENAME TO people;\n",
+        "0005_r.sql": "UPDATE people SET n = 'new';\n",
+    },
+}
+
+
+@pytest.mark.parametrize("scripts", RENAMED.values(), ids=RENAMED)
+def test_under_another_name_it_is_not_overwritten_either(project: Project, scripts: dict[str, str]) -> None:
+    project.run("UPDATE users SET nick = NULL")
+    project.write(scripts)
+    prepared = migrate.prepare(project.workspace)
+    project.run("UPDATE users SET nick = 'own' WHERE id = 1")
+    before = project.rows()
+    with pytest.raises(TargetMoved) as caught:
+        migrate.migrate(project.workspace, prepared, YES)
+    assert caught.value.subjects == ("users.nick",)
+    assert project.rows() == before
 
 
 COPIES = {

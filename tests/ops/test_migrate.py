@@ -226,3 +226,16 @@ def test_a_rollback_that_renumbers_what_an_index_reads_is_refused(project: Proje
 
     with pytest.raises(LossRefused, match=r"nobody named: uf$"):
         project.rollback("2")
+
+
+def test_a_full_text_index_whose_table_is_gone_can_be_made_anew(project: Project) -> None:
+    project.write(
+        {
+            "0001_base.sql": "CREATE TABLE p (id INTEGER PRIMARY KEY, x);\nCREATE TABLE z (a);\n"
+            "CREATE VIRTUAL TABLE f USING fts5(x, content='p', content_rowid='id');\nDROP TABLE p;\n"
+        }
+    ).migrate()
+    project.run("INSERT INTO z VALUES (1)")
+    project.write({"0002_mend.sql": "DROP TABLE f;\nCREATE VIRTUAL TABLE f USING fts5(x);\nDELETE FROM z WHERE 0;\n"})
+    project.migrate()
+    assert project.database.query("SELECT count(*) FROM f").scalar() == 0

@@ -403,6 +403,32 @@ def test_a_column_that_was_rewritten_and_still_holds_its_values_moved_nothing(pr
     assert project.rows()["a"] == [(1, "x")]
 
 
+@pytest.mark.parametrize(
+    ("made", "changed", "undo"),
+    [
+        ("ALTER TABLE a ADD COLUMN w INTEGER;\n", "UPDATE a SET w = id * 2;\n", "ALTER TABLE a DROP COLUMN w;\n"),
+        (
+            "CREATE TABLE b (id INTEGER PRIMARY KEY, v TEXT);\nINSERT INTO b SELECT * FROM a;\n",
+            "DELETE FROM b WHERE id = 2;\nUPDATE b SET v = upper(v);\n",
+            "DROP TABLE b;\n",
+        ),
+    ],
+)
+def test_what_a_migration_did_to_what_goes_with_it_needs_no_consent(
+    project: Project, made: str, changed: str, undo: str
+) -> None:
+    project.write(
+        {
+            "0001_base.sql": PAIR + "INSERT INTO a VALUES (1, 'x'), (2, NULL);\n",
+            "0002_made.sql": made,
+            "0003_c.sql": changed,
+        },
+        {"0002_rollback.sql": undo, "0003_rollback.sql": "SELECT 1;\n"},
+    ).migrate()
+    project.rollback("2", cascade=True)
+    assert project.rows() == {"a": [(1, "x"), (2, None)]}
+
+
 # -- backups ---------------------------------------------------------------------------------------------
 
 WIDE = ", ".join(f'"column {n:03} {"x" * 200}"' for n in range(100))
