@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -58,6 +58,8 @@ class Hosted:
         self.files = folder / "files"
         self.task: Task | None = None
         self.lock = threading.RLock()
+        self.files_lock = threading.Lock()
+        """Held while the file is read beside the engine, which makes files of its own there."""
         self.is_deleted = False
         self._settings = settings
         self._processes = processes
@@ -112,7 +114,7 @@ class Hosted:
         return TimeTravel(self.file, self.folder / "bookmarks", written_at=written_at, now=self._settings.now)
 
     def describe(self) -> dict[str, Any]:
-        """Return it as the API does."""
+        """Return it as the API does. Raises Refused once it is deleted."""
         record = self.record
         tables, size_bytes = self._measure()
         return {
@@ -138,11 +140,11 @@ class Hosted:
         from d1ops.database.sqlite import SqliteDatabase
 
         patterns = " AND ".join(f"name NOT LIKE {quote_text(pattern)}" for pattern in _HIDDEN_TABLES)
-        reader = SqliteDatabase(self.file, create=False)
-        try:
-            found = reader.query(f"SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND {patterns}")
-        finally:
-            reader.close()
+        with self.files_lock:
+            if self.is_deleted:
+                raise _not_found(self.record.uuid)
+            with closing(SqliteDatabase(self.file, create=False)) as reader:
+                found = reader.query(f"SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND {patterns}")
         tables = found.scalar()
         assert isinstance(tables, int)
         return tables, found.meta.size_after_bytes
@@ -240,7 +242,8 @@ class Registry:
         with hosted.lock:
             hosted.is_deleted = True
             hosted.close()
-            shutil.rmtree(hosted.folder)
+            with hosted.files_lock:
+                shutil.rmtree(hosted.folder)
 
     def close(self) -> None:
         """Let go of every engine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from d1ops.emulator.wire import Fields, Refused, Reply, envelope, invalid, succe
 from d1ops.errors import D1opsError, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from d1ops.emulator.registry import Hosted
     from d1ops.emulator.state import State
@@ -158,12 +159,13 @@ def _list(state: State, query: Mapping[str, str]) -> Reply:
     size = min(size, MAX_PAGE_SIZE)
     shown = found[(page - 1) * size : page * size]
     info = {"page": page, "per_page": size, "count": len(shown), "total_count": len(found)}
-    return success([_listed(hosted) for hosted in shown], result_info=info)
+    return success([facts for hosted in shown for facts in _listed(hosted)], result_info=info)
 
 
-def _listed(hosted: Hosted) -> dict[str, object]:
-    facts = hosted.describe()
-    return {name: facts[name] for name in facts if name not in ("running_in_region", "read_replication")}
+def _listed(hosted: Hosted) -> Iterator[dict[str, object]]:
+    with suppress(Refused):  # It was deleted meanwhile.
+        facts = hosted.describe()
+        yield {name: facts[name] for name in facts if name not in ("running_in_region", "read_replication")}
 
 
 def _number(query: Mapping[str, str], name: str, default: int) -> int:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,8 +172,11 @@ def test_nobody_without_the_secret_gets_an_answer(database: WorkerdDatabase) -> 
 
 
 def _holds_socket(pid: int, inode: str) -> bool:
-    links = Path(f"/proc/{pid}/fd").iterdir()
-    return any(str(link.readlink()) == f"socket:[{inode}]" for link in links)
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # It was closed since it was listed.
+            found.add(str(link.readlink()))
+    return f"socket:[{inode}]" in found
 
 
 def test_neither_arguments_nor_environment_of_the_processes_hold_a_token(
