@@ -156,7 +156,7 @@ def _count(engine: Engine, schema: str, table: str) -> int:
     return int(str(value))
 
 
-def _columns(engine: Engine, schema: str, table: str) -> dict[str, int]:
+def stored_columns(engine: Engine, schema: str, table: str) -> dict[str, int]:
     """Column names (generated ones left out: their value follows from others) with their place in the key."""
     rows = engine.ask("SELECT name, pk FROM pragma_table_xinfo(?, ?) WHERE hidden = 0", (table, schema))
     return {str(name): int(str(pk)) for name, pk in rows}
@@ -168,10 +168,10 @@ def _gone(engine: Engine, before: str, table: str, fresh: list[str]) -> TableLos
     A new table stands for one gone table alone, and is taken from `fresh`.
     """
     rows = _count(engine, before, table)
-    columns = {fold(name) for name in _columns(engine, before, table)}
+    columns = {fold(name) for name in stored_columns(engine, before, table)}
     for name in sorted(fresh, key=lambda name: not _is_in_place(engine, before, table, name)):
         is_same = _is_in_place(engine, before, table, name)
-        if not is_same and not {fold(column) for column in _columns(engine, "main", name)} >= columns:
+        if not is_same and not {fold(column) for column in stored_columns(engine, "main", name)} >= columns:
             continue
         loss = _compare(engine, before, table, name) or TableLoss(table, rows, rows, 0)
         if is_same or (not loss.losses and loss.rows_after == rows):
@@ -182,7 +182,7 @@ def _gone(engine: Engine, before: str, table: str, fresh: list[str]) -> TableLos
 
 
 def _compare(engine: Engine, before: str, table: str, now: str) -> TableLoss | None:
-    old, new = _columns(engine, before, table), _columns(engine, "main", now)
+    old, new = stored_columns(engine, before, table), stored_columns(engine, "main", now)
     known = {fold(name): name for name in new}
     shared = [(name, known[fold(name)]) for name in old if fold(name) in known]
     dropped = [name for name in old if fold(name) not in known]
@@ -254,7 +254,7 @@ def _key(
         if engine.ask(f"SELECT 1 FROM {before}.{quote_identifier(table)} WHERE {nulls} LIMIT 1"):
             return []
         return [(quote_identifier(name), quote_identifier(names[name])) for _, name in primary]
-    taken = {fold(name) for name in (*old, *_columns(engine, "main", now))}
+    taken = {fold(name) for name in (*old, *stored_columns(engine, "main", now))}
     free = [alias for alias in ("rowid", "_rowid_", "oid") if alias not in taken]
     is_same = _is_in_place(engine, before, table, now) or _is_virtual(engine, before, table)
     if not free or not is_same or not _has_rowid(engine, before, table) or not _has_rowid(engine, "main", now):

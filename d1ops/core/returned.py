@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from d1ops.core.measure import BEFORE, numbered
+from d1ops.core.measure import BEFORE, numbered, stored_columns
 from d1ops.core.mirror import schema_of
 from d1ops.core.sql import fold, quote_identifier
 
@@ -106,5 +106,4 @@ def _key(clone: Engine, table: str) -> list[str]:
 
 def _columns(engine: Engine, schema: str, table: str) -> dict[str, str]:
     """The names of the stored columns, by how they compare."""
-    rows = engine.ask("SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden = 0", (table, schema))
-    return {fold(str(name)): str(name) for (name,) in rows}
+    return {fold(name): name for name in stored_columns(engine, schema, table)}

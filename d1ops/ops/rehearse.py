@@ -15,7 +15,7 @@ from d1ops.core.contents import Doomed, contents, doomed, is_empty, overwritten,
 from d1ops.core.engine import Rejected
 from d1ops.core.fingerprint import Salt
 from d1ops.core.ledger import ledger_change, require_untouched
-from d1ops.core.measure import lowered_counters, mismatches
+from d1ops.core.measure import lowered_counters, mismatches, stored_columns
 from d1ops.core.mirror import build_mirror, schema_of
 from d1ops.core.overwriting import Renames, replaces
 from d1ops.core.reach import EVERYTHING, Closure, watching_reach
@@ -158,9 +158,9 @@ def _rehearse_step(engine: Engine, step: Step, ledger: str, before: Schema, caus
     everything = schema_of(engine)
     statements = step.script.statements
     effect = _effects(everything, statements)
-    copied = {(table, column) for table in effect.anew for column in _columns(engine, "main", table)}
+    copied = {(table, column) for table in effect.anew for column in stored_columns(engine, "main", table)}
     # What the backup does not have yet cannot be compared with it.
-    fresh = {part for part in effect.overwritten if part[1] not in _columns(engine, BEFORE, part[0])}
+    fresh = {part for part in effect.overwritten if part[1] not in stored_columns(engine, BEFORE, part[0])}
     ours = {fold(name) for name in before.tables()}
     values = figures.values(engine, sorted(copied | effect.overwritten))
     counted = figures.count(engine, [*figures.figures(engine, ours), *values])
@@ -208,12 +208,6 @@ def _effects(schema: Schema, statements: Sequence[ScriptStatement]) -> Effects:
         return effects(mirror, statements)
     finally:
         mirror.close()
-
-
-def _columns(engine: Engine, schema: str, table: str) -> set[str]:
-    """The names of the stored columns of a table, as the schema has them."""
-    rows = engine.ask("SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden = 0", (table, schema))
-    return {str(name) for (name,) in rows}
 
 
 def _rehearse_pieces(engine: Engine, step: Step, ledger: str, seen: Look, causes: dict[str, list[Cause]]) -> _Step:
